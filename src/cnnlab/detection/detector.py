@@ -1,0 +1,203 @@
+"""`FaceDetector`: a trained fully convolutional network, run over whole images at many sizes."""
+
+import copy
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from cnnlab.detection.boxes import cell_boxes, decode, suppress
+from cnnlab.detection.pyramid import as_images, pad_to_grid, pyramid_scales, resize
+from cnnlab.errors import CheckpointError, ConfigError, DataError
+from cnnlab.models import build_model
+from cnnlab.models.face import fold_batch_norm
+
+FORMAT = "cnnlab.face_detector.1"
+Detections = tuple[np.ndarray, np.ndarray]
+"""Boxes float32 (N, 4) as (x1, y1, x2, y2) in pixels of the image given, and scores float32 (N,), best first."""
+
+
+class FaceDetector:
+    """Finds faces in images of any size.
+
+    model: a network as in `cnnlab.models.face`, with 2 (class logits) or 6 (and box offsets) output channels.
+    threshold: lowest face probability that is reported, 0 to 1.
+    scales: resizing factors to search; None = a pyramid from `min_face` upwards in steps of `factor`.
+    max_resolution: an image with a longer side is first shrunk to it; boxes come back in the image's own pixels.
+    min_face: height in pixels of the smallest face to look for.
+    nms_iou, containment: when two boxes are taken for the same face, see `suppress`.
+    tta: test-time augmentation, the mean over the image and its mirror image (twice the time).
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        threshold: float = 0.99,
+        scales: Sequence[float] | None = None,
+        max_resolution: int = 1024,
+        min_face: float = 24,
+        nms_iou: float = 0.3,
+        tta: bool = False,
+        device: str | torch.device = "cpu",
+        factor: float | None = None,
+        containment: float = 0.7,
+    ) -> None:
+        _check_threshold(threshold)
+        if scales is not None and (len(scales) == 0 or min(scales) <= 0):
+            raise ConfigError(f"scales are resizing factors above 0, not {list(scales)}.")
+        if max_resolution < 48:
+            raise ConfigError(f"max_resolution is {max_resolution}; the window alone has 48 pixels.")
+        self.architecture = getattr(model, "architecture", None)
+        self.state = {name: value.detach().cpu().clone() for name, value in model.state_dict().items()}
+        self.device = torch.device(device)
+        self.threshold = threshold
+        self.scales = scales
+        self.max_resolution = max_resolution
+        self.min_face = min_face
+        self.nms_iou = nms_iou
+        self.tta = tta
+        # A network with box offsets answers to a whole octave of sizes, one without to little more than one size.
+        self.factor = factor or (2.0 if model.margin else 1.25)
+        self.containment = containment
+        self.model = fold_batch_norm(copy.deepcopy(model)).to(self.device, memory_format=torch.channels_last)
+
+    def detect_single_scale(self, image: np.ndarray, threshold: float | None = None) -> Detections:
+        """Run the network once over `image`, uint8 (H, W, 3), as it is; no suppression.
+
+        Raises DataError when the image is smaller than the window, ConfigError when the threshold is not in 0..1.
+        """
+        height, width = np.shape(image)[:2]
+        if min(height, width) < self.model.window:
+            raise DataError(
+                f"The image has {width}x{height} pixels and the detector's window {self.model.window}x"
+                f"{self.model.window}: enlarge the image, or use detect_multi_scale, which does so by itself."
+            )
+        threshold = self._threshold(threshold)
+        boxes, scores = self._search(as_images(image, self.device), threshold)
+        return _sorted(boxes, scores)
+
+    def detect_multi_scale(self, image: np.ndarray, nms: bool = True, threshold: float | None = None) -> Detections:
+        """Search `image`, uint8 (H, W, 3), at all sizes; `nms` merges the boxes of one face."""
+        threshold = self._threshold(threshold)
+        images = as_images(image, self.device)
+        height, width = images.shape[-2:]
+        shrink = min(1.0, self.max_resolution / max(height, width))
+        found_boxes, found_scores = [], []
+        previous, original = 1.0, images
+        for scale in self._scales(height * shrink, width * shrink):
+            scale *= shrink
+            # Shrinking step by step is far cheaper than from the original each time; upwards always from there.
+            size = (max(1, round(height * scale)), max(1, round(width * scale)))
+            images = resize(original if scale > min(previous, 1) else images, size)
+            previous = scale
+            boxes, scores = self._search(images, threshold)
+            found_boxes.append(boxes * boxes.new_tensor((width / size[1], height / size[0])).repeat(2))
+            found_scores.append(scores)
+        boxes, scores = torch.cat(found_boxes), torch.cat(found_scores)
+        if nms and len(boxes):
+            kept = suppress(boxes, scores, self.nms_iou, self.containment)
+            boxes, scores = boxes[kept], scores[kept]
+        limit = boxes.new_tensor((width, height, width, height))
+        return _sorted(torch.minimum(boxes.clamp(min=0), limit), scores)
+
+    def _scales(self, height: float, width: float) -> list[float]:
+        if self.scales is not None:
+            # A size at which the image is smaller than the window cannot be searched without padding.
+            fits = [s for s in self.scales if self.model.margin or min(height, width) * s >= self.model.window]
+            return fits or [self.model.window / min(height, width)]
+        smallest_side = 8 if self.model.margin else self.model.window
+        return pyramid_scales(
+            height, width, self.min_face, self.model.face_range, self.factor, smallest_side=smallest_side
+        )
+
+    @torch.inference_mode()
+    def _search(self, images: Tensor, threshold: float) -> tuple[Tensor, Tensor]:
+        """Boxes (N, 4) and scores (N,) at or above `threshold` in one image (1, 3, H, W), in its pixels."""
+        model, margin = self.model, self.model.margin
+        if margin:
+            images = pad_to_grid(images, margin, model.window, model.stride)
+        scores, boxes = self._map(images)
+        if self.tta:
+            mirrored_scores, mirrored_boxes = self._map(images.flip(-1))
+            x1, y1, x2, y2 = mirrored_boxes.flip(1).unbind(-1)
+            width = images.shape[-1]
+            scores = (scores + mirrored_scores.flip(1)) / 2
+            boxes = (boxes + torch.stack((width - x2, y1, width - x1, y2), dim=-1)) / 2
+        found = scores >= threshold
+        return boxes[found].float() - margin, scores[found].float()
+
+    def _map(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Face probability (h, w) and box (h, w, 4) of every cell over (1, 3, H, W)."""
+        outputs = self.model(images.contiguous(memory_format=torch.channels_last))[0].float()
+        windows = cell_boxes(outputs.shape[-2:], images.shape[-2:], self.model.window).to(outputs.device)
+        scores = outputs[:2].softmax(dim=0)[1]
+        if outputs.shape[0] == 2:
+            return scores, windows
+        return scores, decode(outputs[2:].permute(1, 2, 0), windows)
+
+    def _threshold(self, threshold: float | None) -> float:
+        if threshold is None:
+            return self.threshold
+        _check_threshold(threshold)
+        return threshold
+
+    def save(self, path: str | Path) -> None:
+        """Write network, weights, threshold and settings to one file; a failed write leaves an older file whole."""
+        if self.architecture is None:
+            raise ConfigError("Only a network made by build_model can be saved: the file names its architecture.")
+        name, settings = self.architecture
+        settings = {key: list(value) if isinstance(value, tuple) else value for key, value in settings.items()}
+        content = {
+            "format": FORMAT,
+            "architecture": name,
+            "settings": settings,
+            "state": self.state,
+            "detector": {key: getattr(self, key) for key in _SETTINGS},
+        }
+        content["detector"]["scales"] = None if self.scales is None else list(self.scales)
+        path = Path(path)
+        partial = path.with_name(path.name + ".partial")
+        try:
+            torch.save(content, partial)
+            os.replace(partial, path)
+        except (OSError, RuntimeError) as error:
+            partial.unlink(missing_ok=True)
+            raise CheckpointError(f"The detector could not be written to {path} ({error}).") from error
+
+    @classmethod
+    def load(cls, path: str | Path, device: str | torch.device = "cpu", **changes: object) -> "FaceDetector":
+        """Read a file that `save` wrote; `changes` replace its settings (threshold, min_face, tta, ...)."""
+        path = Path(path)
+        if not path.is_file():
+            raise CheckpointError(f"There is no detector file {path}: give one that FaceDetector.save wrote.")
+        unknown = sorted(set(changes) - set(_SETTINGS))
+        if unknown:
+            raise ConfigError(f"FaceDetector has no setting '{unknown[0]}'. Known: {', '.join(_SETTINGS)}.")
+        try:
+            content = torch.load(path, map_location="cpu", weights_only=True)
+            if content["format"] != FORMAT:
+                raise ValueError(f"its format is {content['format']}, not {FORMAT}")
+            model = build_model(content["architecture"], **content["settings"])
+            model.load_state_dict(content["state"])
+        except ConfigError:
+            raise
+        except Exception as error:
+            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+            raise CheckpointError(f"{path} is not a detector file that FaceDetector.save wrote ({reason}).") from error
+        return cls(model, device=device, **{**content["detector"], **changes})
+
+
+_SETTINGS = ("threshold", "scales", "max_resolution", "min_face", "nms_iou", "tta", "factor", "containment")
+
+
+def _check_threshold(threshold: float) -> None:
+    if not 0 <= threshold <= 1:
+        raise ConfigError(f"The threshold is {threshold}; it is a probability, so between 0 and 1.")
+
+
+def _sorted(boxes: Tensor, scores: Tensor) -> Detections:
+    order = scores.argsort(descending=True, stable=True)
+    return boxes[order].cpu().numpy().astype(np.float32), scores[order].cpu().numpy().astype(np.float32)

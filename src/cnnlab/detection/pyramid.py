@@ -1,0 +1,71 @@
+"""The sizes at which an image is searched, so that a window of one size meets faces of all sizes."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from cnnlab.errors import ConfigError
+
+
+def pyramid_scales(
+    height: int,
+    width: int,
+    min_face: float,
+    face_range: tuple[float, float] = (40.0, 50.0),
+    factor: float = 1.25,
+    smallest_side: int = 48,
+) -> list[float]:
+    """Factors by which to resize an image, largest first.
+
+    The first makes a face of `min_face` pixels as high as the smallest that the network answers to
+    (`face_range[0]`); each next is `factor` times smaller, until the image's shorter side would fall below
+    `smallest_side` pixels or the largest possible face fits the window. There is always at least one.
+    """
+    if min_face <= 0:
+        raise ConfigError(f"min_face is {min_face}; it is the height in pixels of the smallest face, so above 0.")
+    if factor <= 1:
+        raise ConfigError(f"The pyramid's factor is {factor}; it must be above 1.")
+    # An image that is too small for a single window is enlarged.
+    scale = max(face_range[0] / min_face, smallest_side / min(height, width))
+    scales = [scale]
+    while True:
+        if scale * max(height, width) <= face_range[1]:
+            break
+        scale /= factor
+        if scale * min(height, width) < smallest_side:
+            break
+        scales.append(scale)
+    return scales
+
+
+def resize(images: Tensor, size: tuple[int, int]) -> Tensor:
+    """(B, C, H, W) resized to (height, width): halving by 2x2 means, everything else antialiased bilinear."""
+    height, width = images.shape[-2:]
+    if size == (height, width):
+        return images
+    if (height, width) == (2 * size[0], 2 * size[1]):
+        return F.avg_pool2d(images, 2)
+    shrinks = size[0] < height or size[1] < width
+    return F.interpolate(images, size=size, mode="bilinear", antialias=shrinks, align_corners=False)
+
+
+def pad_to_grid(images: Tensor, margin: int, window: int, stride: int) -> Tensor:
+    """Pad (B, C, H, W) with grey: `margin` on all sides, then right and below to window + k stride + 1 pixels.
+
+    At those sizes the assignment's proportional mapping places cell j exactly at j times the stride.
+    """
+    height, width = images.shape[-2:]
+
+    def rest(side: int) -> int:
+        need = max(side + 2 * margin, window + 1)
+        return need + (window + 1 - need) % stride - side - margin
+
+    return F.pad(images, (margin, rest(width), margin, rest(height)), value=0.5)
+
+
+def as_images(image: torch.Tensor | object, device: torch.device) -> Tensor:
+    """uint8 (H, W, 3) array or tensor -> float (1, 3, H, W) in [0, 1] on `device`."""
+    tensor = torch.as_tensor(image)
+    if tensor.ndim != 3 or tensor.shape[-1] != 3 or tensor.dtype != torch.uint8:
+        raise ConfigError(f"An image is uint8 of shape (H, W, 3), not {tensor.dtype} of shape {tuple(tensor.shape)}.")
+    return tensor.to(device).permute(2, 0, 1)[None].float().div_(255)

@@ -1,0 +1,1 @@
+"""Measures of classification, segmentation and detection; no tracking, no training."""

@@ -1,0 +1,109 @@
+"""Detection measures: precision and recall over all thresholds, average precision, the choice of a threshold.
+
+Predictions are one (boxes (N, 4), scores (N,)) pair per image, truths one array of boxes (M, 4) per image.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from cnnlab.errors import ConfigError, DataError
+
+Predictions = Sequence[tuple[np.ndarray, np.ndarray]]
+
+
+@dataclass(frozen=True)
+class PrecisionRecall:
+    """What each threshold gives, thresholds falling; all arrays (T,), one entry per distinct score."""
+
+    thresholds: np.ndarray
+    precision: np.ndarray
+    recall: np.ndarray
+    false_alarms_per_image: np.ndarray
+
+
+def box_iou(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Intersection over union of boxes a (N, 4) and b (M, 4): (N, M)."""
+    a, b = np.reshape(a, (-1, 4)).astype(np.float64), np.reshape(b, (-1, 4)).astype(np.float64)
+    corner1 = np.maximum(a[:, None, :2], b[None, :, :2])
+    corner2 = np.minimum(a[:, None, 2:], b[None, :, 2:])
+    shared = np.clip(corner2 - corner1, 0, None).prod(axis=2)
+    area_a, area_b = ((box[:, 2:] - box[:, :2]).prod(axis=1) for box in (a, b))
+    union = area_a[:, None] + area_b[None, :] - shared
+    return np.divide(shared, union, out=np.zeros_like(shared), where=union > 0)
+
+
+def match(boxes: np.ndarray, scores: np.ndarray, truths: np.ndarray, iou_threshold: float) -> np.ndarray:
+    """Which detections of one image are right: bool (N,).
+
+    Best score first, each takes the truth it overlaps most among those still free; at least `iou_threshold` counts.
+    """
+    right = np.zeros(len(scores), dtype=bool)
+    if len(scores) == 0 or len(truths) == 0:
+        return right
+    overlaps = box_iou(boxes, truths)
+    for i in np.argsort(-np.asarray(scores), kind="stable"):
+        best = int(overlaps[i].argmax())
+        if overlaps[i, best] >= iou_threshold:
+            right[i] = True
+            overlaps[:, best] = -1.0
+    return right
+
+
+def precision_recall(predictions: Predictions, truths: Sequence[np.ndarray], iou_threshold: float) -> PrecisionRecall:
+    """Precision, recall and false alarms per image at every threshold, over all images together.
+
+    Equal scores enter together, so the result does not depend on the order of images or detections.
+    """
+    if not 0 < iou_threshold <= 1:
+        raise ConfigError(f"The IoU threshold is {iou_threshold}; it lies above 0 and at most at 1.")
+    if len(predictions) != len(truths):
+        raise DataError(f"There are predictions for {len(predictions)} images and truths for {len(truths)}.")
+    faces = sum(len(boxes) for boxes in truths)
+    if faces == 0:
+        raise DataError("No image has a true box, so precision and recall are not defined: give annotated images.")
+    pairs = zip(predictions, truths, strict=True)
+    right = [match(boxes, scores, truth, iou_threshold) for (boxes, scores), truth in pairs]
+    hits = np.concatenate(right)
+    scores = np.concatenate([np.asarray(scores, dtype=np.float64) for _, scores in predictions])
+    order = np.argsort(-scores, kind="stable")
+    scores, hits = scores[order], hits[order]
+    last = np.flatnonzero(np.append(scores[1:] != scores[:-1], True)) if len(scores) else np.zeros(0, dtype=int)
+    true_positives = np.cumsum(hits)[last]
+    found = last + 1
+    return PrecisionRecall(
+        thresholds=scores[last],
+        precision=true_positives / found,
+        recall=true_positives / faces,
+        false_alarms_per_image=(found - true_positives) / len(truths),
+    )
+
+
+def average_precision(predictions: Predictions, truths: Sequence[np.ndarray], iou_threshold: float) -> float:
+    """Area under the precision-recall curve, precision made non-increasing first (PASCAL VOC 2010 and later)."""
+    curve = precision_recall(predictions, truths, iou_threshold)
+    precision = np.maximum.accumulate(curve.precision[::-1])[::-1]
+    return float(np.sum(np.diff(curve.recall, prepend=0.0) * precision))
+
+
+def choose_threshold(curve: PrecisionRecall, max_false_alarms_per_image: float = 0.1) -> tuple[float, str]:
+    """The threshold that finds most faces at no more false alarms than allowed, and why, in a sentence.
+
+    Among equals the highest threshold wins.
+    """
+    if len(curve.thresholds) == 0:
+        return 0.5, "The detector reported nothing at any threshold, so 0.5 stands in for a choice."
+    allowed = np.flatnonzero(curve.false_alarms_per_image <= max_false_alarms_per_image)
+    if len(allowed) == 0:
+        best = 0
+        start = f"No threshold keeps to {max_false_alarms_per_image:g} false alarms per image; the highest,"
+    else:
+        best = int(allowed[np.argmax(curve.recall[allowed])])
+        start = f"Of the thresholds with at most {max_false_alarms_per_image:g} false alarms per image,"
+    threshold = float(curve.thresholds[best])
+    reason = (
+        f"{start} {threshold:.4f} finds most faces: recall {curve.recall[best]:.3f}, precision "
+        f"{curve.precision[best]:.3f}, {curve.false_alarms_per_image[best]:.3f} false alarms per image."
+    )
+    return threshold, reason

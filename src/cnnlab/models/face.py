@@ -1,0 +1,162 @@
+"""Fully convolutional face networks with a 48-pixel window and a stride of 8 pixels.
+
+Both map images (B, 3, H, W) in [0, 1] to a map (B, channels, h, w) without any reshaping: a 48x48 patch gives
+h = w = 1, a larger image one cell per window position. Channels 0 and 1 are the logits of background and face; four
+further channels, where a network has them, are box offsets (see `cnnlab.detection.boxes.decode`).
+
+Attributes the detector reads: `window`, `stride`, `face_range` (smallest and largest face height in the window, in
+pixels, that the network answers to), `margin` (padding that lets windows stand over the image's edge).
+"""
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+from cnnlab.errors import ConfigError
+from cnnlab.models.registry import register_model
+
+WINDOW = 48
+STRIDE = 8
+
+ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
+    "leaky_relu": lambda: nn.LeakyReLU(0.2, inplace=True),
+    "relu": lambda: nn.ReLU(inplace=True),
+    "silu": lambda: nn.SiLU(inplace=True),
+    "elu": lambda: nn.ELU(inplace=True),
+}
+NORMS = ("none", "batch", "group")
+
+
+class PlainFaceNet(nn.Sequential):
+    """Assignment A's network, layer by layer."""
+
+    window = WINDOW
+    stride = STRIDE
+    face_range = (40.0, 50.0)
+    margin = 0
+
+    def __init__(self, num_classes: int = 2) -> None:
+        super().__init__(
+            nn.Conv2d(3, 32, 3),
+            nn.MaxPool2d(3, stride=2, ceil_mode=True),
+            nn.LeakyReLU(0.2),
+            nn.Conv2d(32, 64, 3),
+            nn.MaxPool2d(3, stride=2),
+            nn.LeakyReLU(0.2),
+            nn.Conv2d(64, 64, 3),
+            nn.MaxPool2d(2, stride=2),
+            nn.LeakyReLU(0.2),
+            nn.Conv2d(64, 128, 2),
+            nn.LeakyReLU(0.2),
+            nn.Conv2d(128, 256, 3),
+            nn.LeakyReLU(0.2),
+            nn.Conv2d(256, num_classes, 1),
+        )
+
+
+class FaceNet(nn.Module):
+    """Tunable face network: valid convolutions, strides instead of pooling, normalisation after each convolution.
+
+    widths: channels of the six stages (strides 2, 1, 2, 1, 2, 1 and a head that sees all that is left of the window).
+    depth: extra 3x3 convolutions at stride 8, padded, each added to its input.
+    boxes: with four box offsets beside the class logits (then a face may be smaller than the window, 20 to 44 pixels).
+    Raises ConfigError for settings it does not know.
+    """
+
+    window = WINDOW
+    stride = STRIDE
+
+    def __init__(
+        self,
+        num_classes: int = 2,
+        widths: Sequence[int] = (16, 32, 64, 64, 96, 128),
+        depth: int = 0,
+        activation: str = "relu",
+        norm: str = "batch",
+        dropout: float = 0.0,
+        boxes: bool = True,
+    ) -> None:
+        super().__init__()
+        if len(widths) != 6 or min(widths) < 1:
+            raise ConfigError(f"FaceNet takes six positive widths, not {tuple(widths)}.")
+        if activation not in ACTIVATIONS:
+            raise ConfigError(f"Unknown activation '{activation}'. Known: {', '.join(ACTIVATIONS)}.")
+        if norm not in NORMS:
+            raise ConfigError(f"Unknown norm '{norm}'. Known: {', '.join(NORMS)}.")
+        self.boxes = boxes
+        self.face_range = (20.0, 44.0) if boxes else PlainFaceNet.face_range
+        self.margin = 16 if boxes else 0
+        a, b, c, d, e, f = widths
+
+        def conv(inputs: int, outputs: int, kernel: int, stride: int = 1, padding: int = 0) -> nn.Sequential:
+            return _conv_norm_act(inputs, outputs, kernel, stride, padding, norm, activation)
+
+        # Side of the map for a 48-pixel window, valid padding:  48
+        self.features = nn.Sequential(
+            conv(3, a, 4, stride=2),  # 23
+            conv(a, b, 3),  # 21
+            conv(b, c, 3, stride=2),  # 10
+            conv(c, d, 3),  # 8
+            conv(d, e, 2, stride=2),  # 4
+        )
+        self.extra = nn.ModuleList(conv(e, e, 3, padding=1) for _ in range(depth))
+        self.head = nn.Sequential(
+            conv(e, f, 3),  # 2
+            conv(f, f, 2),  # 1
+            nn.Dropout2d(dropout),
+            nn.Conv2d(f, num_classes + 4 * boxes, 1),
+        )
+
+    def forward(self, images: Tensor) -> Tensor:
+        """(B, 3, H, W) in [0, 1] -> (B, classes [+ 4], h, w)."""
+        x = self.features(images)
+        for block in self.extra:
+            x = x + block(x)
+        return self.head(x)
+
+
+def _conv_norm_act(
+    inputs: int, outputs: int, kernel: int, stride: int, padding: int, norm: str, activation: str
+) -> nn.Sequential:
+    layers: list[nn.Module] = [nn.Conv2d(inputs, outputs, kernel, stride, padding, bias=norm == "none")]
+    if norm == "batch":
+        layers.append(nn.BatchNorm2d(outputs))
+    elif norm == "group":
+        layers.append(nn.GroupNorm(max(1, outputs // 16), outputs))
+    return nn.Sequential(*layers, ACTIVATIONS[activation]())
+
+
+@torch.no_grad()
+def fold_batch_norm(model: nn.Module) -> nn.Module:
+    """Merge every BatchNorm2d into the convolution before it, in place; same outputs in eval mode, less work."""
+    model.eval()
+    for block in list(model.modules()):
+        if not isinstance(block, nn.Sequential):
+            continue
+        for i in range(len(block) - 1):
+            if isinstance(block[i], nn.Conv2d) and isinstance(block[i + 1], nn.BatchNorm2d):
+                block[i] = fuse_conv_bn_eval(block[i], block[i + 1])
+                block[i + 1] = nn.Identity()
+    return model
+
+
+@register_model
+def face_fcn(num_classes: int = 2) -> PlainFaceNet:
+    """The network of assignment A: 3 pooled convolutions, then 2x2, 3x3 and 1x1 ones, LeakyReLU 0.2."""
+    return PlainFaceNet(num_classes)
+
+
+@register_model
+def face_net(
+    num_classes: int = 2,
+    widths: Sequence[int] = (16, 32, 64, 64, 96, 128),
+    depth: int = 0,
+    activation: str = "relu",
+    norm: str = "batch",
+    dropout: float = 0.0,
+    boxes: bool = True,
+) -> FaceNet:
+    """The tunable network, with box offsets unless `boxes=False`."""
+    return FaceNet(num_classes, widths, depth, activation, norm, dropout, boxes)

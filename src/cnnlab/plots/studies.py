@@ -1,0 +1,154 @@
+"""Comparisons of configurations: what a change gained, and how a study went."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from math import isfinite, sqrt
+from textwrap import wrap
+from typing import Any
+
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+from scipy import stats
+
+from cnnlab.plots.style import BLUE, GREEN, GREY, VERMILION, clean, new_figure, shorten
+
+
+def ablation(rows: Sequence[Mapping[str, Any]], metric: str = "validation metric") -> Figure:
+    """What each configuration gains over the first row, the baseline; the largest gain on top.
+
+    The bars are 95 % intervals of the difference of two means (Welch 1947, unequal variances). A row with one run
+    has no interval: it is drawn hollow, and says so.
+
+    Args:
+        rows: mappings with `name`, `changed` (in words), `mean`, `std` (of the sample), `n` and `values` (n numbers,
+            drawn as dots; may be empty).
+        metric: the axis label, higher is better.
+
+    Raises:
+        ValueError: there is no row.
+    """
+    if not rows:
+        raise ValueError("an ablation needs at least its first row, the baseline")
+    base = rows[0]
+    ordered = [base, *sorted(rows[1:], key=lambda row: row["mean"])]
+    figure = new_figure(10.5, 0.6 * len(ordered) + 1.5)
+    axes = clean(figure.subplots(), grid="x")
+    axes.axvline(0, color=GREY, linewidth=1)
+    for place, row in enumerate(ordered):
+        gain = row["mean"] - base["mean"]
+        dots = [value - base["mean"] for value in row.get("values") or ()]
+        axes.plot(dots, [place - 0.22] * len(dots), "|", color=GREY, markersize=6, alpha=0.8)
+        if row is base:
+            axes.plot(0, place, "D", color=GREY, markersize=7)
+            continue
+        half = _half_interval(row, base)
+        sure = half is not None and abs(gain) > half
+        colour = GREY if not sure else (GREEN if gain > 0 else VERMILION)
+        if half is not None:
+            axes.errorbar(gain, place, xerr=half, color=colour, capsize=4, linewidth=2)
+        face = "white" if half is None else colour
+        axes.plot(gain, place, "o", color=colour, markerfacecolor=face, markersize=8)
+    axes.set_yticks(range(len(ordered)), [_row_name(row, row is base) for row in ordered], fontsize=9)
+    axes.set_ylim(-0.6, len(ordered) - 0.4)
+    axes.margins(x=0.08)
+    axes.set_xlabel(f"gain in {metric} over the baseline\n{_ablation_key(ordered)}", fontsize=9)
+    right = axes.secondary_yaxis("right")
+    right.set_yticks(range(len(ordered)), [_row_figures(row, base) for row in ordered], fontsize=9)
+    right.tick_params(length=0)
+    right.spines["right"].set_visible(False)
+    return figure
+
+
+def study_history(
+    trials: Sequence[Mapping[str, Any]], metric: str = "objective", direction: str = "maximize"
+) -> Figure:
+    """Every trial of a study in its order, and the best value so far.
+
+    Args:
+        trials: mappings with `number`, `value` (None where none was reached) and `state`: "complete", "pruned",
+            "fail" or "running" (in any case).
+        metric: the axis label.
+        direction: "maximize" or "minimize".
+
+    Raises:
+        ValueError: there is no trial.
+    """
+    if not trials:
+        raise ValueError("the study holds no trial yet, so there is no history to draw")
+    better = max if direction == "maximize" else min
+    ordered = sorted(trials, key=lambda trial: trial["number"])
+    figure = new_figure(9.0, 4.2)
+    axes = clean(figure.subplots())
+    groups = {
+        "complete": ("complete", "o", BLUE),
+        "pruned": ("pruned (best value it reached)", "v", GREY),
+        "running": ("running", "s", GREEN),
+    }
+    reached: list[tuple[int, float]] = []
+    for state, (label, marker, colour) in groups.items():
+        points = [(t["number"], t["value"]) for t in ordered if _state(t) == state and _number(t["value"])]
+        if points:
+            x, y = zip(*points, strict=True)
+            axes.plot(x, y, marker, color=colour, linestyle="none", alpha=0.85, label=f"{label}: {len(points)}")
+        if state == "complete":
+            reached = points
+    if reached:
+        best = [better(value for _, value in reached[: end + 1]) for end in range(len(reached))]
+        numbers = [number for number, _ in reached]
+        last = ordered[-1]["number"]
+        axes.step([*numbers, last], [*best, best[-1]], where="post", color=BLUE, alpha=0.5, label="best so far")
+        top = next(number for number, value in reached if value == best[-1])
+        axes.plot(top, best[-1], "*", color=VERMILION, markersize=17, markeredgecolor="white", zorder=5,
+                  label=f"best: trial {top}, {best[-1]:.4g}")  # fmt: skip
+    lost = [t["number"] for t in ordered if _state(t) == "fail" or (_state(t) != "running" and not _number(t["value"]))]
+    if lost:  # they have no height: a row of crosses on the axis
+        axes.plot(lost, [0.02] * len(lost), "x", color=VERMILION, transform=axes.get_xaxis_transform(), clip_on=False,
+                  label=f"failed or without a value: {len(lost)}")  # fmt: skip
+    axes.margins(y=0.12)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.set(xlabel="trial", ylabel=metric)
+    figure.legend(loc="outside lower center", ncols=3, frameon=False, fontsize=9)
+    return figure
+
+
+def _half_interval(row: Mapping[str, Any], base: Mapping[str, Any]) -> float | None:
+    """Half the 95 % interval of the difference of the means, None where one side has a single run."""
+    if min(row["n"], base["n"]) < 2:
+        return None
+    parts = [r["std"] ** 2 / r["n"] for r in (row, base)]
+    total = sum(parts)
+    if total == 0:
+        return 0.0
+    degrees = total**2 / sum(part**2 / (r["n"] - 1) for part, r in zip(parts, (row, base), strict=True))
+    return float(stats.t.ppf(0.975, degrees) * sqrt(total))
+
+
+def _row_name(row: Mapping[str, Any], baseline: bool) -> str:
+    name = f"{row['name']} (baseline)" if baseline else str(row["name"])
+    changed = str(row.get("changed") or "")
+    if not changed or changed == row["name"]:
+        return shorten(name, 44)
+    return "\n".join([shorten(name, 44), *wrap(shorten(changed, 96), 50)])
+
+
+def _row_figures(row: Mapping[str, Any], base: Mapping[str, Any]) -> str:
+    spread = f" ± {row['std']:.3f}" if row["n"] > 1 else ""
+    gain = "" if row is base else f"  ({row['mean'] - base['mean']:+.3f})"
+    return f"{row['mean']:.3f}{spread}, n={row['n']}{gain}"
+
+
+def _ablation_key(rows: Sequence[Mapping[str, Any]]) -> str:
+    single = min(row["n"] for row in rows) < 2
+    repeated = max(row["n"] for row in rows) > 1
+    texts = ["bar: 95 % interval of the difference, coloured where it excludes zero"] if repeated else []
+    return "; ".join(texts + (["hollow: a single run, no interval"] if single else []))
+
+
+def _state(trial: Mapping[str, Any]) -> str:
+    state = str(trial["state"]).rpartition(".")[2].lower()
+    return {"failed": "fail", "completed": "complete", "finished": "complete"}.get(state, state)
+
+
+def _number(value: float | None) -> bool:
+    return value is not None and isfinite(value)

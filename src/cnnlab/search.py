@@ -1,0 +1,219 @@
+"""Optuna studies that can be stopped at any moment and resumed: planned trials and no more, none repeated, none lost."""
+
+import hashlib
+import json
+import math
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import optuna
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, distribution_to_json
+from optuna.storages import BaseStorage, GrpcStorageProxy, RDBStorage, RetryHeartbeatStaleTrialCallback
+from optuna.study import MaxTrialsCallback
+from optuna.trial import FrozenTrial, Trial, TrialState
+from sqlalchemy.exc import SQLAlchemyError
+
+from cnnlab.errors import ConfigError, StoreError
+from cnnlab.tracking import Run, is_alive, process_tags
+
+FINISHED = (TrialState.COMPLETE, TrialState.PRUNED)
+RUN_ID, SPACE, PROCESS, LABEL = "run_id", "search_space", "process", "label"
+
+optuna.logging.set_verbosity(optuna.logging.WARNING)
+warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
+
+
+@dataclass(frozen=True)
+class Search:
+    """How a study is kept and how long it is."""
+
+    study: str = ""
+    """name; made from the entry point and the data unless given. The same name continues the same study"""
+    trials: int = 12
+    """planned number of finished trials, counted over all sessions"""
+    storage: str = "sqlite:///studies/studies.db"
+    """database URL (PostgreSQL for many machines), or grpc://HOST:PORT of `optuna.storages.run_grpc_proxy_server`"""
+    prune: bool = True
+    """end trials early that fall below the median of the others"""
+
+    def __post_init__(self) -> None:
+        if self.trials < 1:
+            raise ConfigError(f"search.trials must be at least 1, not {self.trials}.")
+
+
+Report = Callable[[int, float], None]
+Objective = Callable[[dict[str, Any], Run, Report], float]
+
+
+def search(
+    run: Run,
+    settings: Search,
+    space: Mapping[str, BaseDistribution],
+    objective: Objective,
+    *,
+    name: str,
+    direction: Literal["maximize", "minimize"] = "maximize",
+    first: Mapping[str, dict[str, Any]] | None = None,
+    seed: int = 0,
+    warmup_epochs: int = 1,
+) -> optuna.Study:
+    """Search `space` until the planned number of trials has finished; each trial is a child run of `run`.
+
+    Args:
+        run: the study's run; the trials of earlier sessions become its children too.
+        settings: name, length, storage.
+        space: parameter name to distribution; a study made with another space is refused.
+        objective: `(params, child run, report) -> value`; `report(epoch, value)` may end the trial by pruning.
+        name: the study's name where the settings give none.
+        direction: of the objective; a study made with the other one is refused.
+        first: label to parameters of trials that are run before the sampler chooses.
+        seed: of the sampler, moved on by the trials there are, since the same seed would repeat them.
+        warmup_epochs: epochs in which no trial is pruned.
+
+    Raises:
+        ConfigError: the study of that name has another search space or direction.
+        StoreError: the database cannot be used.
+    """
+    study = _open_study(settings, space, settings.study or name, direction)
+    revive_dead_trials(study)
+    for trial in study.get_trials(deepcopy=False):
+        if trial.state != TrialState.WAITING and RUN_ID in trial.user_attrs:
+            run.adopt(trial.user_attrs[RUN_ID])
+    for label, params in (first or {}).items():
+        study.enqueue_trial(params, user_attrs={LABEL: label}, skip_if_exists=True)
+    taken = len(study.get_trials(deepcopy=False))
+    study.sampler = optuna.samplers.TPESampler(seed=seed + taken, n_startup_trials=len(first or {}) + 2)
+    study.pruner = (
+        optuna.pruners.MedianPruner(n_startup_trials=3, n_warmup_steps=warmup_epochs, n_min_trials=3)
+        if settings.prune
+        else optuna.pruners.NopPruner()
+    )
+    done = count_finished(study)
+    print(f"Study {study.study_name}: {done} of {settings.trials} trials are finished.", flush=True)
+
+    def one_trial(trial: Trial) -> float:
+        return _run_trial(trial, run, space, objective, settings.trials, maximise=direction == "maximize")
+
+    if done < settings.trials:
+        stop = MaxTrialsCallback(settings.trials, states=FINISHED)
+        study.optimize(one_trial, callbacks=[stop], catch=(FloatingPointError,))
+    return study
+
+
+def count_finished(study: optuna.Study) -> int:
+    """Number of trials that were completed or pruned."""
+    return len(study.get_trials(deepcopy=False, states=FINISHED))
+
+
+def revive_dead_trials(study: optuna.Study) -> int:
+    """Queue again, with the same parameters, the trials whose process on this host is gone; returns how many.
+
+    Optuna's heartbeat does the same for other hosts, after its grace period.
+    """
+    revived = 0
+    retry = RetryHeartbeatStaleTrialCallback(max_retry=5)
+    for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+        if is_alive(trial.user_attrs.get(PROCESS, {})) is False:
+            study._storage.set_trial_state_values(trial._trial_id, state=TrialState.FAIL)
+            retry(study, trial)
+            revived += 1
+    return revived
+
+
+def params_digest(params: Mapping[str, Any]) -> str:
+    """12 hex digits for a set of parameters: a trial that is tried again finds its checkpoint by it."""
+    return hashlib.sha256(json.dumps(dict(params), sort_keys=True).encode()).hexdigest()[:12]
+
+
+def _run_trial(
+    trial: Trial, run: Run, space: Mapping[str, BaseDistribution], objective: Objective, planned: int, maximise: bool
+) -> float:
+    trial.set_user_attr(PROCESS, process_tags())
+    params = {name: _suggest(trial, name, distribution) for name, distribution in space.items()}
+    label = trial.user_attrs.get(LABEL, "")
+    title = f"trial {trial.number}" + (f" · {label}" if label else "")
+    best = -math.inf if maximise else math.inf
+
+    def report(epoch: int, value: float) -> None:
+        nonlocal best
+        if math.isnan(value):
+            raise optuna.TrialPruned("the objective is not a number")
+        best = max(best, value) if maximise else min(best, value)
+        trial.report(best, epoch)  # the best so far, so that a pruned trial is remembered by it and not by its last
+        if trial.should_prune():
+            raise optuna.TrialPruned()
+
+    print(f"{title} of {planned}: " + ", ".join(f"{k}={_short(v)}" for k, v in params.items()), flush=True)
+    with run.child(title, {"trial": trial.number, "trial.state": "RUNNING"}) as child:
+        trial.set_user_attr(RUN_ID, child.id)
+        child.log_config(params)
+        try:
+            value = objective(params, child, report)
+        except optuna.TrialPruned:
+            child.set_tags({"trial.state": "PRUNED"})
+            child.log_metrics({"objective": best} if math.isfinite(best) else {})
+            print(f"{title}: pruned at {best:.4f}", flush=True)
+            raise
+        child.set_tags({"trial.state": "COMPLETE"})
+        child.log_metrics({"objective": value})
+        print(f"{title}: {value:.4f}", flush=True)
+    return value
+
+
+def _suggest(trial: Trial, name: str, distribution: BaseDistribution) -> Any:
+    if isinstance(distribution, CategoricalDistribution):
+        return trial.suggest_categorical(name, distribution.choices)
+    suggest = trial.suggest_float if isinstance(distribution, FloatDistribution) else trial.suggest_int
+    return suggest(name, distribution.low, distribution.high, step=distribution.step, log=distribution.log)
+
+
+def _short(value: Any) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
+def _open_storage(url: str) -> BaseStorage:
+    if url.startswith("grpc://"):
+        host, _, port = url.removeprefix("grpc://").partition(":")
+        return GrpcStorageProxy(host=host, port=int(port or 13000))
+    if url.startswith("sqlite:///"):
+        Path(url.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
+    return RDBStorage(
+        url,
+        engine_kwargs={"connect_args": {"timeout": 60}} if url.startswith("sqlite") else None,
+        heartbeat_interval=60,
+        grace_period=180,
+        heartbeat_stale_trial_callback=RetryHeartbeatStaleTrialCallback(max_retry=5),
+    )
+
+
+def _open_study(
+    settings: Search, space: Mapping[str, BaseDistribution], name: str, direction: str
+) -> optuna.Study:
+    try:
+        study = optuna.create_study(
+            study_name=name, storage=_open_storage(settings.storage), direction=direction, load_if_exists=True
+        )
+    except (SQLAlchemyError, OSError, optuna.exceptions.StorageInternalError) as error:
+        raise StoreError(
+            f"The study database {settings.storage} cannot be used ({str(error).splitlines()[0]}): make its folder "
+            "writable, or give another one with search.storage."
+        ) from error
+    described = {name: json.loads(distribution_to_json(d)) for name, d in sorted(space.items())}
+    earlier = study.user_attrs.get(SPACE)
+    remedy = "give the new study a name of its own with search.study, or restore what it was made with."
+    if study.direction.name.lower() != direction:
+        raise ConfigError(f"The study {name} was made to {study.direction.name.lower()}, not to {direction}: {remedy}")
+    if earlier is None:
+        study.set_user_attr(SPACE, described)
+    elif earlier != described:
+        changed = sorted(k for k in {*earlier, *described} if earlier.get(k) != described.get(k))
+        raise ConfigError(f"The study {name} was made with another search space (changed: {', '.join(changed)}): {remedy}")
+    return study
+
+
+def trial_rows(study: optuna.Study) -> Sequence[FrozenTrial]:
+    """The finished trials in order of their number."""
+    return study.get_trials(deepcopy=False, states=FINISHED)

@@ -1,0 +1,52 @@
+"""Checkpoints that are either wholly there or not there at all."""
+
+import os
+import pickle
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from cnnlab.errors import CheckpointError
+
+
+def save_checkpoint(path: Path, content: dict[str, Any]) -> None:
+    """Write beside `path`, then rename over it: a full disk or a `kill -9` leaves the earlier checkpoint as it was.
+
+    Raises:
+        CheckpointError: the file cannot be written.
+    """
+    partial = path.with_name(path.name + ".partial")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with open(partial, "wb") as file:
+            torch.save(content, file)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(partial, path)
+    except (OSError, RuntimeError) as error:  # torch reports a failed write inside its zip as a RuntimeError
+        partial.unlink(missing_ok=True)
+        kept = "; the earlier one is intact" if path.exists() else ""
+        raise CheckpointError(
+            f"The checkpoint {path} cannot be written ({error}){kept}. Free some disk space and resume."
+        ) from error
+
+
+def load_checkpoint(path: Path, fingerprint: str | None = None) -> dict[str, Any] | None:
+    """The checkpoint at `path`, or None where there is none.
+
+    Raises:
+        CheckpointError: it cannot be read, or it was written under other settings than `fingerprint` stands for.
+    """
+    if not path.exists():
+        return None
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
+        raise CheckpointError(f"The checkpoint {path} cannot be read ({error}). Delete it to start afresh.") from error
+    if fingerprint is not None and content.get("fingerprint") != fingerprint:
+        raise CheckpointError(
+            f"The checkpoint {path} belongs to other settings or other data. Delete it to start afresh, or resume with "
+            "the settings it was written under."
+        )
+    return content

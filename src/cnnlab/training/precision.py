@@ -1,0 +1,31 @@
+"""Precision and devices, by Lightning Fabric.
+
+One process by default. Several come from Fabric's own launcher, which hands its choices over in the environment:
+
+    fabric run --accelerator cpu --devices 2 --strategy ddp experiments/face/train.py
+"""
+
+import os
+
+import torch
+from lightning_fabric import Fabric
+
+
+def native_bf16() -> bool:
+    """Whether the processor that trains multiplies in bfloat16 (elsewhere it is emulated and slower than 32 bit)."""
+    if torch.cuda.is_available():
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+
+
+def make_fabric(precision: str = "auto") -> Fabric:
+    """A Fabric for `precision`, already launched; a setting of Fabric's launcher wins over ours."""
+    if precision == "auto":
+        precision = "bf16-mixed" if native_bf16() else "32-true"
+    launched = "LT_CLI_USED" in os.environ
+    settings = {} if launched else {"accelerator": "auto", "devices": 1}
+    if "LT_PRECISION" not in os.environ:
+        settings["precision"] = precision
+    fabric = Fabric(**settings)
+    fabric.launch()
+    return fabric

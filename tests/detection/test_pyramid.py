@@ -1,0 +1,44 @@
+import pytest
+import torch
+
+from cnnlab.detection.pyramid import as_images, pad_to_grid, pyramid_scales, resize
+from cnnlab.errors import ConfigError
+
+
+def test_the_first_scale_brings_the_smallest_face_to_the_networks_smallest():
+    scales = pyramid_scales(480, 640, min_face=20, face_range=(40, 50), factor=1.25)
+    assert scales[0] == 2
+    assert all(a / b == pytest.approx(1.25) for a, b in zip(scales, scales[1:], strict=False))
+
+
+@pytest.mark.parametrize("face", [24, 30, 47, 100, 230, 400])
+def test_every_face_size_falls_into_the_networks_range_at_some_scale(face):
+    scales = pyramid_scales(450, 400, min_face=24, face_range=(20, 44), factor=2, smallest_side=8)
+    assert any(20 <= face * scale <= 44 for scale in scales)
+
+
+def test_a_small_image_is_enlarged_to_one_window():
+    scales = pyramid_scales(20, 30, min_face=24, face_range=(40, 50), factor=1.25)
+    assert scales[0] == pytest.approx(48 / 20)
+
+
+def test_padding_makes_the_proportional_mapping_exact():
+    for side in (10, 48, 49, 57, 100, 101):
+        padded = pad_to_grid(torch.zeros(1, 3, side, 60), margin=16, window=48, stride=8)
+        assert (padded.shape[-2] - 49) % 8 == 0 and padded.shape[-2] >= side + 32
+        assert (padded.shape[-1] - 49) % 8 == 0
+
+
+def test_halving_is_the_mean_of_four_pixels():
+    image = torch.arange(16.0).reshape(1, 1, 4, 4)
+    assert resize(image, (2, 2)).flatten().tolist() == [2.5, 4.5, 10.5, 12.5]
+    assert resize(image, (3, 5)).shape == (1, 1, 3, 5)
+
+
+def test_bad_settings_are_named():
+    with pytest.raises(ConfigError, match="min_face is 0"):
+        pyramid_scales(100, 100, min_face=0)
+    with pytest.raises(ConfigError, match="factor is 1"):
+        pyramid_scales(100, 100, min_face=20, factor=1)
+    with pytest.raises(ConfigError, match=r"uint8 of shape \(H, W, 3\)"):
+        as_images(torch.zeros(5, 5), torch.device("cpu"))
