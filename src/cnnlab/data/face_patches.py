@@ -173,19 +173,24 @@ def cut_patches(
     """
     extra = -(-backgrounds * len(photos) // (4 * len(negatives))) if negatives else 0
     jobs = [(photo, per_face, backgrounds) for photo in photos] + [(photo, 0, extra) for photo in negatives]
+    return cut_jobs(jobs, seed, name, split)
+
+
+def cut_jobs(jobs: Sequence[tuple[Photo, int, int]], seed: int, name: str, split: str) -> ImageSet:
+    """The patches of (photograph, windows per face, backgrounds) jobs; otherwise as `cut_patches`."""
     patches: list[np.ndarray] = []
     labels: list[int] = []
     names: list[str] = []
-    for photo, faces, count in jobs:
+    for photo, per_face, backgrounds in jobs:
         own = hashlib.sha256(f"{seed} {photo.name}".encode()).digest()
         rng = np.random.default_rng(int.from_bytes(own[:8], "little"))
         picture = Image.fromarray(photo.image)
-        for number, (kind, label, window) in enumerate(cut_windows(photo, rng, faces, count)):
+        for number, (kind, label, window) in enumerate(cut_windows(photo, rng, per_face, backgrounds)):
             patches.append(crop_window(picture, window))
             labels.append(label)
             names.append(f"{photo.name}:{kind}:{number}")
     for label, title in enumerate(CLASSES):
         if label not in labels:
-            raise DataError(f"{name}/{split}: no {title} patch could be cut from {len(photos)} photographs; add some.")
+            raise DataError(f"{name}/{split}: no {title} patch could be cut from {len(jobs)} photographs; add some.")
     images = torch.from_numpy(np.stack(patches)).permute(0, 3, 1, 2).contiguous()
     return ImageSet(images, torch.tensor(labels), CLASSES, name, split, names)

@@ -144,6 +144,15 @@ class FaceDetector:
         _check_threshold(threshold)
         return threshold
 
+    def network(self) -> nn.Module:
+        """The network as it was trained (batch norm not folded), a copy on the CPU in evaluation mode."""
+        if self.architecture is None:
+            raise ConfigError("Only a network made by build_model can be made again: its architecture has a name.")
+        name, settings = self.architecture
+        model = build_model(name, **settings)
+        model.load_state_dict(self.state)
+        return model.eval()
+
     def save(self, path: str | Path) -> None:
         """Write network, weights, threshold and settings to one file; a failed write leaves an older file whole."""
         if self.architecture is None:

@@ -59,8 +59,8 @@ class PlainFaceNet(nn.Sequential):
 class FaceNet(nn.Module):
     """Tunable face network: valid convolutions, strides instead of pooling, normalisation after each convolution.
 
-    widths: channels of the six stages (strides 2, 1, 2, 1, 2, 1 and a head that sees all that is left of the window).
-    depth: extra 3x3 convolutions at stride 8, padded, each added to its input.
+    widths: channels of the six convolutions, see the table in `__init__`.
+    depth: 1x1 convolutions over the finished window vector, each added to its input.
     boxes: with four box offsets beside the class logits (then a face may be smaller than the window, 20 to 44 pixels).
     Raises ConfigError for settings it does not know.
     """
@@ -71,8 +71,8 @@ class FaceNet(nn.Module):
     def __init__(
         self,
         num_classes: int = 2,
-        widths: Sequence[int] = (16, 32, 64, 64, 96, 128),
-        depth: int = 0,
+        widths: Sequence[int] = (16, 32, 32, 64, 96, 128),
+        depth: int = 1,
         activation: str = "relu",
         norm: str = "batch",
         dropout: float = 0.0,
@@ -90,37 +90,33 @@ class FaceNet(nn.Module):
         self.margin = 16 if boxes else 0
         a, b, c, d, e, f = widths
 
-        def conv(inputs: int, outputs: int, kernel: int, stride: int = 1, padding: int = 0) -> nn.Sequential:
-            return _conv_norm_act(inputs, outputs, kernel, stride, padding, norm, activation)
+        def conv(inputs: int, outputs: int, kernel: int, stride: int = 1) -> nn.Sequential:
+            return _conv_norm_act(inputs, outputs, kernel, stride, norm, activation)
 
-        # Side of the map for a 48-pixel window, valid padding:  48
+        # Side of the map for a 48-pixel window:  48
         self.features = nn.Sequential(
             conv(3, a, 4, stride=2),  # 23
-            conv(a, b, 3),  # 21
-            conv(b, c, 3, stride=2),  # 10
-            conv(c, d, 3),  # 8
-            conv(d, e, 2, stride=2),  # 4
+            conv(a, b, 3, stride=2),  # 11
+            conv(b, c, 3),  # 9
+            conv(c, d, 3, stride=2),  # 4
+            conv(d, e, 3),  # 2
+            conv(e, f, 2),  # 1
         )
-        self.extra = nn.ModuleList(conv(e, e, 3, padding=1) for _ in range(depth))
-        self.head = nn.Sequential(
-            conv(e, f, 3),  # 2
-            conv(f, f, 2),  # 1
-            nn.Dropout2d(dropout),
-            nn.Conv2d(f, num_classes + 4 * boxes, 1),
-        )
+        self.extra = nn.ModuleList(conv(f, f, 1) for _ in range(depth))
+        self.dropout = nn.Dropout2d(dropout)
+        self.predict = nn.Conv2d(f, num_classes + 4 * boxes, 1)
 
     def forward(self, images: Tensor) -> Tensor:
         """(B, 3, H, W) in [0, 1] -> (B, classes [+ 4], h, w)."""
         x = self.features(images)
         for block in self.extra:
             x = x + block(x)
-        return self.head(x)
+        # The last layer keeps its own precision when the rest runs in bfloat16: scores near 1 need the digits.
+        return self.predict(self.dropout(x).to(self.predict.weight.dtype))
 
 
-def _conv_norm_act(
-    inputs: int, outputs: int, kernel: int, stride: int, padding: int, norm: str, activation: str
-) -> nn.Sequential:
-    layers: list[nn.Module] = [nn.Conv2d(inputs, outputs, kernel, stride, padding, bias=norm == "none")]
+def _conv_norm_act(inputs: int, outputs: int, kernel: int, stride: int, norm: str, activation: str) -> nn.Sequential:
+    layers: list[nn.Module] = [nn.Conv2d(inputs, outputs, kernel, stride, bias=norm == "none")]
     if norm == "batch":
         layers.append(nn.BatchNorm2d(outputs))
     elif norm == "group":
@@ -151,8 +147,8 @@ def face_fcn(num_classes: int = 2) -> PlainFaceNet:
 @register_model
 def face_net(
     num_classes: int = 2,
-    widths: Sequence[int] = (16, 32, 64, 64, 96, 128),
-    depth: int = 0,
+    widths: Sequence[int] = (16, 32, 32, 64, 96, 128),
+    depth: int = 1,
     activation: str = "relu",
     norm: str = "batch",
     dropout: float = 0.0,

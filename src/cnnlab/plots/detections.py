@@ -62,7 +62,11 @@ def detections(
 
 
 def detection_sheet(
-    items: Sequence[Mapping[str, Any]], columns: int = 2, iou_threshold: float = 0.5, width: float = 5.5
+    items: Sequence[Mapping[str, Any]],
+    columns: int = 2,
+    iou_threshold: float = 0.5,
+    width: float = 5.5,
+    title: str = "",
 ) -> Figure:
     """Several images with their detections under one legend.
 
@@ -71,6 +75,7 @@ def detection_sheet(
         columns: images beside each other.
         iou_threshold: see `detections`.
         width: inches per image.
+        title: one line above all images.
 
     Raises:
         ValueError: there is no item.
@@ -82,6 +87,8 @@ def detection_sheet(
     heights = [max(width * min(_aspect(item["image"]), _TALLEST) for item in line) for line in lines]
     figure = new_figure(width * columns, sum(heights) + 0.55 * len(lines) + 0.45)
     grid = figure.subplots(ceil(len(items) / columns), columns, squeeze=False, height_ratios=heights)
+    if title:
+        figure.suptitle(title, fontsize=13)
     used: set[str] = set()
     for axes in grid.flat:
         picture(axes).set_anchor("N")

@@ -28,8 +28,8 @@ class Record:
     Attributes:
         entry_point: the name in MLproject; the file is named after it.
         run_id: the MLflow run.
-        commit: the code's revision, `dirty` when the tree held more than that.
-        date: ISO 8601 with a time zone.
+        commit: the code's revision ("unknown" outside of a checkout), `dirty` when the tree held more than that.
+        date: ISO 8601, a day or a time with its zone.
         hardware: in words, such as "2 CPU cores (AVX-512, bf16), no GPU".
         data: `name`, `digest` and `splits` (name of the split -> number of samples).
         seeds: one per repetition.
@@ -105,7 +105,8 @@ def write_record(record: Record, folder: str | Path) -> Path:
     except OSError as error:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
-        raise DataError(f"the record {path} cannot be written ({error.strerror}); free space or choose another folder") from error
+        sentence = f"the record {path} cannot be written ({error.strerror}); free space or choose another folder"
+        raise DataError(sentence) from error
     return path
 
 
@@ -131,7 +132,8 @@ def _from_values(values: Any, path: Path) -> Record:
         raise DataError(f"{path} holds no record: expected an object with the keys {', '.join(known)}")
     missing, unknown = [key for key in known if key not in values], sorted(values.keys() - set(known))
     if missing or unknown:
-        parts = [f"lacks {', '.join(missing)}"] * bool(missing) + [f"has the unknown {', '.join(unknown)}"] * bool(unknown)
+        verbs = ("lacks", missing), ("has the unknown", unknown)
+        parts = [f"{verb} {', '.join(keys)}" for verb, keys in verbs if keys]
         raise DataError(f"{path} is no complete record: it {' and '.join(parts)}; record the run again")
     try:
         record = Record(**values)
@@ -150,15 +152,15 @@ def _problems(record: Record):
             return
     if not _NAME.fullmatch(record.entry_point):
         yield "entry_point becomes a file name, so it may hold letters, digits, _ and - only"
-    if not _COMMIT.fullmatch(record.commit):
-        yield f"commit must be a revision in hexadecimal, not {record.commit!r}"
+    if record.commit != "unknown" and not _COMMIT.fullmatch(record.commit):
+        yield f"commit must be a revision in hexadecimal or unknown, not {record.commit!r}"
     if not isinstance(record.dirty, bool):
         yield "dirty must be true or false"
     try:
-        if datetime.fromisoformat(record.date).tzinfo is None:
-            yield f"date must carry a time zone, as 2026-01-31T12:00:00+00:00, not {record.date!r}"
+        if datetime.fromisoformat(record.date).tzinfo is None and "T" in record.date:
+            yield f"a date with a time must carry its zone, as 2026-01-31T12:00:00+00:00, not {record.date!r}"
     except ValueError:
-        yield f"date must be in ISO 8601, as 2026-01-31T12:00:00+00:00, not {record.date!r}"
+        yield f"date must be in ISO 8601, as 2026-01-31, not {record.date!r}"
     yield from _data_problems(record.data)
     if not isinstance(record.seeds, tuple) or not record.seeds or not all(map(_is_count, record.seeds)):
         yield "seeds must list at least one whole number"
@@ -179,8 +181,8 @@ def _problems(record: Record):
 def _data_problems(data: Any):
     if not isinstance(data, dict) or set(data) != {"name", "digest", "splits"}:
         yield "data must have name, digest and splits, and nothing else"
-    elif not all(isinstance(data[key], str) and data[key] for key in ("name", "digest")):
-        yield "name and digest of data must be texts that are not empty"
+    elif not all(isinstance(data[key], str) for key in ("name", "digest")) or not data["name"]:
+        yield "name and digest of data must be texts, and the name not empty"
     elif not isinstance(data["splits"], dict) or not all(_is_count(size) for size in data["splits"].values()):
         yield "splits of data must give the number of samples of each split"
 

@@ -21,7 +21,9 @@ _LARGEST_SIDE = 1024  # pixels of an embedded image; boxes are scaled with it
 _JPEG_QUALITY = 85
 
 
-def threshold_page(items: Sequence[Mapping[str, Any]], default_threshold: float, title: str) -> str:
+def threshold_page(
+    items: Sequence[Mapping[str, Any]], default_threshold: float, title: str, iou_threshold: float = 0.5
+) -> str:
     """The page as text, to be written to an .html file.
 
     Args:
@@ -30,18 +32,25 @@ def threshold_page(items: Sequence[Mapping[str, Any]], default_threshold: float,
             a threshold low enough for the slider to have something to hide.
         default_threshold: where the slider stands at first.
         title: the heading.
+        iou_threshold: the criterion that is chosen at first, 0.3 or 0.5.
 
     Raw windows below `LOWEST_RAW_SCORE` and beyond the best `MOST_RAW_BOXES` of an image are left out, and the page
     says so when the threshold reaches them.
 
     Raises:
-        ValueError: no item, a threshold outside 0..1, or boxes and scores of different lengths.
+        ValueError: no item, a threshold outside 0..1, another criterion, or boxes and scores of different lengths.
     """
     if not items:
         raise ValueError("the threshold page needs at least one image")
     if not 0 <= default_threshold <= 1:
         raise ValueError(f"the threshold {default_threshold} lies outside 0..1")
-    data = {"threshold": float(default_threshold), "images": [_image_data(item) for item in items]}
+    if iou_threshold not in (0.3, 0.5):
+        raise ValueError(f"the page knows the criteria 0.3 and 0.5, not {iou_threshold}")
+    data = {
+        "threshold": float(default_threshold),
+        "iou": str(iou_threshold),
+        "images": [_image_data(item) for item in items],
+    }
     environment = Environment(loader=PackageLoader("cnnlab.reports"), autoescape=True, undefined=StrictUndefined)
     return environment.get_template("threshold_page.html").render(title=title, data=data)
 

@@ -1,5 +1,6 @@
 """An MLflow run as an experiment sees it: few verbs, each stores something that a reader of the UI wants."""
 
+import os
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -73,8 +74,6 @@ class Run:
         Raises:
             StoreError: the store cannot be written.
         """
-        import os
-
         client = open_store()
         adopted = os.environ.get("MLFLOW_RUN_ID")
         mlflow.set_system_metrics_sampling_interval(5)
@@ -177,7 +176,8 @@ class Run:
     def log_model(self, model: nn.Module, example: torch.Tensor, name: str = "model", register: str = "") -> str | None:
         """Store a network as an MLflow model with signature and input example; returns its registered version.
 
-        The signature leaves batch, height and width open, as the network does.
+        The signature leaves batch, height and width open, as the network does. It is pickled: the exported format
+        (pt2) would fix the image's size, and a fully convolutional network is there to take any.
 
         Args:
             model: the network, in evaluation mode on the CPU afterwards.

@@ -15,7 +15,10 @@ from cnnlab.errors import StoreError
 from cnnlab.tracking.process import HOST, is_alive
 
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-logging.getLogger("alembic").setLevel(logging.WARNING)  # a fresh store would print each migration
+# MLflow narrates its migrations and monitors, and warns of the pickles that we choose (`Run.log_model` says why)
+for name in ("alembic", "mlflow.store", "mlflow.system_metrics", "mlflow.tracking.fluent"):
+    logging.getLogger(name).setLevel(logging.WARNING)
+logging.getLogger("mlflow.pytorch").setLevel(logging.ERROR)
 
 
 def open_store() -> mlflow.MlflowClient:

@@ -1,7 +1,6 @@
 """Checkpoints that are either wholly there or not there at all."""
 
 import os
-import pickle
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +41,7 @@ def load_checkpoint(path: Path, fingerprint: str | None = None) -> dict[str, Any
         return None
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
+    except Exception as error:  # a damaged file breaks the unpickler in more ways than it declares
         raise CheckpointError(f"The checkpoint {path} cannot be read ({error}). Delete it to start afresh.") from error
     if fingerprint is not None and content.get("fingerprint") != fingerprint:
         raise CheckpointError(

@@ -1,0 +1,128 @@
+"""Augmentation of whole batches: what cameras, scanners and compression do to a picture."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from cnnlab.errors import ConfigError
+
+STRENGTHS = ("flip", "shift", "brightness", "contrast", "gamma", "colour", "noise")
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """Random changes to uint8 images (B, 3, H, W), drawn for each image alone; gives float32 in [0, 1].
+
+    Probabilities are shares of images changed; strengths are the largest change. All are off by default.
+    """
+
+    flip: float = 0.0
+    """probability of mirroring left and right; only where the targets do not say where something is"""
+    shift: int = 0
+    """largest shift in pixels, edges repeated; only where the targets do not say where something is"""
+    grey: float = 0.0
+    """probability of losing the colours"""
+    colour: float = 0.0
+    """gain of each channel, up to 1 +- this"""
+    gamma: float = 0.0
+    """exponent from e^-this to e^this; above 0 mostly darker pictures, as at night"""
+    contrast: float = 0.0
+    """slope from 1 - this to 1 + this around the image's mean"""
+    brightness: float = 0.0
+    """added to all pixels, -this to this"""
+    blur: float = 0.0
+    """probability of a Gaussian blur, sigma 0.4 to 1.6 pixels"""
+    coarse: float = 0.0
+    """probability of a smaller size (0.4 to 0.9) and back"""
+    noise: float = 0.0
+    """probability of noise of standard deviation up to 0.1"""
+    blocks: float = 0.0
+    """probability of rounding the 8x8 cosine coefficients, as JPEG does"""
+    invert: float = 0.0
+    """probability of a negative"""
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if value < 0 or (field.name not in STRENGTHS and value > 1):
+                raise ConfigError(f"Augmentation '{field.name}' is {value}; it must be 0 (off) or more, shares at most 1.")
+
+    def __call__(self, images: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        """uint8 (B, 3, H, W) -> float32 (B, 3, H, W) in [0, 1]."""
+        x = images.float().div_(255)
+        n = len(x)
+
+        def uniform(low: float, high: float, *shape: int) -> Tensor:
+            return torch.empty(shape or (n, 1, 1, 1)).uniform_(low, high, generator=generator).to(x.device)
+
+        def some(share: float, change: Callable[[Tensor], Tensor]) -> None:
+            if share > 0:
+                picked = (uniform(0, 1, n) < share).nonzero()[:, 0]
+                if len(picked):
+                    x[picked] = change(x[picked])
+
+        some(self.flip, lambda y: y.flip(-1))
+        if self.shift:
+            x = _shift(x, self.shift, generator)
+        some(self.grey, lambda y: (y * y.new_tensor((0.299, 0.587, 0.114)).view(1, 3, 1, 1)).sum(1, keepdim=True))
+        some(self.coarse, lambda y: _coarse(y, float(uniform(0.4, 0.9, 1))))
+        some(self.blur, lambda y: _blur(y, float(uniform(0.4, 1.6, 1))))
+        if self.colour:
+            x = x * uniform(1 - self.colour, 1 + self.colour, n, 3, 1, 1)
+        if self.contrast:
+            slope = uniform(1 - self.contrast, 1 + self.contrast)
+            x = (x - x.mean((1, 2, 3), keepdim=True)) * slope + x.mean((1, 2, 3), keepdim=True)
+        if self.brightness:
+            x = x + uniform(-self.brightness, self.brightness)
+        if self.gamma:
+            x = x.clamp(1e-4, 1) ** uniform(-0.7 * self.gamma, self.gamma).exp()
+        some(self.invert, lambda y: 1 - y)
+        some(self.noise, lambda y: y + _noise(y, generator) * 0.1 * float(uniform(0, 1, 1)))
+        some(self.blocks, lambda y: _blocks(y, float(uniform(0.02, 0.2, 1))))
+        return x.clamp_(0, 1)
+
+
+def _noise(y: Tensor, generator: torch.Generator | None) -> Tensor:
+    # One value for the three channels: scanner and film grain are grey.
+    return torch.empty(len(y), 1, *y.shape[2:]).normal_(generator=generator).to(y.device)
+
+
+def _shift(x: Tensor, largest: int, generator: torch.Generator | None) -> Tensor:
+    height, width = x.shape[-2:]
+    padded = F.pad(x, (largest,) * 4, mode="replicate")
+    corners = torch.randint(0, 2 * largest + 1, (len(x), 2), generator=generator).tolist()
+    return torch.stack([padded[i, :, v : v + height, u : u + width] for i, (v, u) in enumerate(corners)])
+
+
+def _coarse(y: Tensor, scale: float) -> Tensor:
+    small = [max(2, round(side * scale)) for side in y.shape[-2:]]
+    y_small = F.interpolate(y, size=small, mode="bilinear", antialias=True)
+    return F.interpolate(y_small, size=y.shape[-2:], mode="bilinear")
+
+
+def _blur(y: Tensor, sigma: float) -> Tensor:
+    radius = 3
+    at = torch.arange(-radius, radius + 1, device=y.device, dtype=y.dtype)
+    kernel = torch.exp(-(at**2) / (2 * sigma**2))
+    kernel /= kernel.sum()
+    flat = F.pad(y.flatten(0, 1)[:, None], (radius,) * 4, mode="replicate")
+    flat = F.conv2d(F.conv2d(flat, kernel.view(1, 1, 1, -1)), kernel.view(1, 1, -1, 1))
+    return flat.view(y.shape)
+
+
+def _blocks(y: Tensor, step: float) -> Tensor:
+    """Round the cosine coefficients of 8x8 blocks to multiples of `step`, coarser for finer detail."""
+    height, width = y.shape[-2:]
+    k = torch.arange(8, device=y.device, dtype=y.dtype)
+    basis = torch.cos((2 * k[None, :] + 1) * k[:, None] * torch.pi / 16) / 2
+    basis[0] /= 2**0.5
+    steps = step * (1 + (k[:, None] + k[None, :]) / 2)
+    padded = F.pad(y, (0, -width % 8, 0, -height % 8), mode="replicate")
+    b, c, h, w = padded.shape
+    blocks = padded.view(b, c, h // 8, 8, w // 8, 8).transpose(3, 4)
+    coefficients = basis @ blocks @ basis.T
+    blocks = basis.T @ (torch.round(coefficients / steps) * steps) @ basis
+    return blocks.transpose(3, 4).reshape(b, c, h, w)[..., :height, :width]

@@ -1,0 +1,246 @@
+"""Training pictures for a fully convolutional detector: mosaics of photographs at random sizes, with a map of targets.
+
+A picture of 48 + 8 k pixels has k + 1 windows a side. Each mosaic is split at random into tiles; each tile shows a
+photograph, shifted, scaled, mirrored and turned a little, so that small faces of different sizes stand side by side.
+Faces of about 20 to 44 pixels are to be found, larger ones (seen at another level of the pyramid) are background,
+sizes between and faces cut by a tile's edge are ignored.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from cnnlab.data.photos import Photo
+from cnnlab.errors import ConfigError, DataError
+
+WINDOW, STRIDE = 48, 8
+FACE, BACKGROUND, IGNORE = 1, 0, -1
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """Face heights in a picture, in pixels: `low..high` is to be found, out to `ignore_low..ignore_high` ignored."""
+
+    low: float = 19.0
+    high: float = 46.0
+    ignore_low: float = 8.0
+    ignore_high: float = 60.0
+
+
+class FaceCrops(Dataset):
+    """Pictures uint8 (3, size, size) and targets float32 (5, h, w): label (1, 0, -1 ignored), four box offsets.
+
+    photos: photographs with their boxes (x1, y1, x2, y2).
+    negatives: photographs without faces, used for `negative_share` of the tiles.
+    length: pictures in an epoch; by default one for each photograph.
+    turn: largest rotation in degrees; stretch: largest change of width against height, as a factor 1 + stretch.
+    ignore: boxes per photograph's name of unannotated people, who are neither faces nor background.
+    Raises DataError without photographs, ConfigError when `size` is not 48 + 8 k.
+    """
+
+    def __init__(
+        self,
+        photos: Sequence[Photo],
+        negatives: Sequence[Photo] = (),
+        size: int = 144,
+        length: int | None = None,
+        seed: int = 0,
+        negative_share: float = 0.2,
+        split: float = 0.75,
+        turn: float = 15.0,
+        stretch: float = 0.12,
+        sizes: Sizes = Sizes(),  # noqa: B008  (frozen)
+        ignore: dict[str, np.ndarray] | None = None,
+    ) -> None:
+        if not photos:
+            raise DataError("FaceCrops needs at least one photograph with a face: the list is empty.")
+        if size < WINDOW or (size - WINDOW) % STRIDE:
+            raise ConfigError(f"size is {size}; it must be 48 or 48 plus a multiple of 8.")
+        self.size, self.seed, self.epoch = size, seed, 0
+        self.negative_share, self.split, self.turn, self.stretch, self.sizes = negative_share, split, turn, stretch, sizes
+        self.faces = [_Source(photo, (ignore or {}).get(photo.name)) for photo in photos]
+        self.negatives = [_Source(photo, None) for photo in negatives]
+        self.length = length or len(photos)
+
+    def __len__(self) -> int:
+        return self.length
+
+    def set_epoch(self, epoch: int) -> None:
+        """Draw other pictures than in the epochs before; the same epoch gives the same pictures."""
+        self.epoch = epoch
+
+    def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
+        if not 0 <= index < self.length:
+            raise IndexError(index)
+        rng = np.random.default_rng((self.seed, self.epoch, index))
+        canvas = Image.new("RGB", (self.size, self.size))
+        marks: list[_Mark] = []
+        first = self.faces[(index + self.epoch * self.length) % len(self.faces)]
+        self._fill(canvas, (0, 0, self.size, self.size), rng, marks, first)
+        picture = torch.from_numpy(np.array(canvas)).permute(2, 0, 1)
+        return picture, torch.from_numpy(target_map(marks, self.size, self.sizes))
+
+    def __getitems__(self, indices: Sequence[int]) -> tuple[Tensor, Tensor]:
+        """A batch: uint8 (B, 3, size, size) and targets (B, 5, h, w)."""
+        pictures, targets = zip(*(self[int(i)] for i in indices), strict=True)
+        return torch.stack(pictures), torch.stack(targets)
+
+    def _fill(
+        self,
+        canvas: Image.Image,
+        tile: tuple[int, int, int, int],
+        rng: np.random.Generator,
+        marks: list["_Mark"],
+        source: "_Source | None",
+    ) -> None:
+        x1, y1, x2, y2 = tile
+        longer = max(x2 - x1, y2 - y1)
+        if longer > WINDOW and rng.random() < self.split * min(1, longer / 96):
+            part = int(longer * rng.uniform(0.3, 0.7))
+            halves = [(x1, y1, x1 + part, y2), (x1 + part, y1, x2, y2)]
+            if y2 - y1 > x2 - x1:
+                halves = [(x1, y1, x2, y1 + part), (x1, y1 + part, x2, y2)]
+            keeps = int(rng.random() < 0.5)
+            for i, half in enumerate(halves):
+                self._fill(canvas, half, rng, marks, source if i == keeps else None)
+            return
+        if source is None and self.negatives and rng.random() < self.negative_share:
+            source = self.negatives[rng.integers(len(self.negatives))]
+        source = source or self.faces[rng.integers(len(self.faces))]
+        marks += source.draw(canvas, tile, rng, self.turn, self.stretch)
+
+
+@dataclass(frozen=True)
+class _Mark:
+    """A face in a picture: its box, how much of it can be seen, and whether anybody vouches for it."""
+
+    box: tuple[float, float, float, float]
+    visible: float
+    known: bool
+
+
+class _Source:
+    """A photograph as a pyramid of halved copies, to be drawn at any size."""
+
+    def __init__(self, photo: Photo, ignore: np.ndarray | None) -> None:
+        image = Image.fromarray(photo.image)
+        self.levels = [image]
+        while min(image.size) >= 24:
+            image = image.reduce(2)
+            self.levels.append(image)
+        boxes = np.reshape(photo.boxes, (-1, 4)).astype(float)
+        unknown = np.reshape(ignore if ignore is not None else (), (-1, 4)).astype(float)
+        self.known = len(boxes)
+        self.boxes = np.concatenate((boxes, unknown))
+
+    def draw(
+        self, canvas: Image.Image, tile: tuple[int, int, int, int], rng: np.random.Generator, turn: float, stretch: float
+    ) -> list[_Mark]:
+        """Draw the photograph into a tile; the faces that came to lie there."""
+        width, height = tile[2] - tile[0], tile[3] - tile[1]
+        if self.known and rng.random() < 0.85:
+            # A face of known height near the tile's middle.
+            x1, y1, x2, y2 = self.boxes[rng.integers(self.known)]
+            focus = np.array([(x1 + x2) / 2, (y1 + y2) / 2])
+            wanted = (15.0, 56.0) if rng.random() < 0.85 else (56.0, 400.0)
+            scale = _log_uniform(rng, *wanted) / (y2 - y1)
+        else:
+            # Any part of the photograph at any size.
+            focus = rng.uniform(0, 1, 2) * self.levels[0].size
+            scale = _log_uniform(rng, min(1.0, 40 / max(self.levels[0].size)), 1.0)
+        place = rng.uniform(0.1, 0.9, 2) * (width, height)
+        angle = np.deg2rad(turn) * rng.triangular(-1, 0, 1)
+        across = scale * np.exp(rng.uniform(-1, 1) * np.log1p(stretch)) * rng.choice((-1, 1))
+        cos, sin = np.cos(angle), np.sin(angle)
+        # tile = forward @ (photo - focus) + place
+        forward = np.array([[cos, -sin], [sin, cos]]) @ np.diag((across, scale))
+        level = int(np.clip(np.floor(-np.log2(scale)), 0, len(self.levels) - 1))
+        back = np.linalg.inv(forward)
+        shrunk = np.divide(self.levels[level].size, self.levels[0].size)
+        offset = (focus - back @ place) * shrunk
+        matrix = np.column_stack((back * shrunk[:, None], offset))
+        fill = tuple(int(v) for v in rng.integers(0, 256, 3)) if rng.random() < 0.5 else (127, 127, 127)
+        view = self.levels[level].transform(
+            (width, height), Image.Transform.AFFINE, matrix.ravel().tolist(), Image.Resampling.BILINEAR, fillcolor=fill
+        )
+        canvas.paste(view, tile[:2])
+        return self._marks(forward, focus, place, tile)
+
+    def _marks(self, forward: np.ndarray, focus: np.ndarray, place: np.ndarray, tile: tuple) -> list[_Mark]:
+        marks = []
+        for i, (x1, y1, x2, y2) in enumerate(self.boxes):
+            centre = forward @ (np.array([(x1 + x2) / 2, (y1 + y2) / 2]) - focus) + place + tile[:2]
+            # A turned head is taken for an ellipse; these are half the sides of the box around it.
+            half = np.sqrt((forward**2) @ np.array([(x2 - x1) ** 2, (y2 - y1) ** 2])) / 2
+            low, high = centre - half, centre + half
+            shown = np.clip(np.minimum(high, tile[2:]) - np.maximum(low, tile[:2]), 0, None)
+            visible = float(np.prod(shown) / np.prod(2 * half))
+            if visible > 0:
+                marks.append(_Mark((*low, *high), visible, i < self.known))
+        return marks
+
+
+def _log_uniform(rng: np.random.Generator, low: float, high: float) -> float:
+    return float(np.exp(rng.uniform(np.log(low), np.log(high))))
+
+
+def target_map(marks: Sequence[_Mark], size: int, sizes: Sizes) -> np.ndarray:
+    """Targets float32 (5, h, w) of the windows of a picture of `size` pixels a side.
+
+    A window is a face's where their centres lie within 4 (small face) to 6 pixels of each other in x and in y, is
+    ignored within 5 pixels more, and belongs to the nearest face.
+    """
+    cells = (size - WINDOW) // STRIDE + 1
+    targets = np.zeros((5, cells, cells), np.float32)
+    at = np.arange(cells) * STRIDE + WINDOW / 2
+    nearest = np.full((cells, cells), np.inf)
+    for mark in marks:
+        x1, y1, x2, y2 = mark.box
+        height = y2 - y1
+        if mark.visible < 0.3 or not sizes.ignore_low <= height <= sizes.ignore_high:
+            continue
+        away = np.maximum(np.abs(at - (x1 + x2) / 2)[None, :], np.abs(at - (y1 + y2) / 2)[:, None])
+        reach = 4.01 + 2 * np.clip((height - 20) / 24, 0, 1)
+        clear = mark.known and mark.visible >= 0.7 and sizes.low <= height <= sizes.high
+        targets[0][(away < reach + 5) & (targets[0] == BACKGROUND)] = IGNORE
+        if not clear:
+            continue
+        mine = (away < reach) & (away < nearest)
+        nearest[mine] = away[mine]
+        targets[0][mine] = FACE
+        rows, columns = np.nonzero(mine)
+        targets[1, rows, columns] = ((x1 + x2) / 2 - at[columns]) / WINDOW
+        targets[2, rows, columns] = ((y1 + y2) / 2 - at[rows]) / WINDOW
+        targets[3, rows, columns] = np.log((x2 - x1) / WINDOW)
+        targets[4, rows, columns] = np.log(height / WINDOW)
+    return targets
+
+
+def collages(photos: Sequence[Photo], count: int, seed: int = 0, backgrounds: Sequence[Photo] = ()) -> list[Photo]:
+    """Group pictures for validation: `count` grey pictures of 6 to 20 faces of 20 to 45 pixels each.
+
+    Every face is whole in its own tile of 72 pixels; empty tiles show backgrounds.
+    """
+    faces = [_Source(photo, None) for photo in photos]
+    empty = [_Source(photo, None) for photo in backgrounds]
+    side, pictures = 72, []
+    for number in range(count):
+        rng = np.random.default_rng((seed, number))
+        columns, rows = int(rng.integers(5, 7)), int(rng.integers(4, 6))
+        canvas = Image.new("RGB", (columns * side, rows * side), (127, 127, 127))
+        if empty:
+            source = empty[rng.integers(len(empty))]
+            canvas = source.levels[0].resize(canvas.size, Image.Resampling.BILINEAR)
+        places = rng.permutation(columns * rows)[: rng.integers(6, 21)]
+        boxes = []
+        for place in places:
+            x, y = int(place % columns) * side, int(place // columns) * side
+            source = faces[rng.integers(len(faces))]
+            boxes += source.draw_whole(canvas, (x, y, x + side, y + side), rng)
+        pictures.append(Photo(f"collage/{number}", np.array(canvas.convert("L").convert("RGB")), np.array(boxes, np.float32)))
+    return pictures

@@ -1,0 +1,73 @@
+"""Where a trained detector comes from: a run, the registry, a file, or the weights released with the project."""
+
+import re
+import tempfile
+from importlib.resources import files
+from pathlib import Path
+
+import mlflow
+from mlflow.exceptions import MlflowException
+
+from cnnlab.errors import ConfigError
+from cnnlab.tracking.store import open_store
+
+DETECTOR_FILE = "detector.pt"
+RELEASED = "weights/face_detector.pt"
+
+
+def detector_file(model: str) -> Path:
+    """The detector file that `model` names.
+
+    Args:
+        model: `released`; a path; a run id; `models:/NAME@ALIAS` or `models:/NAME/VERSION`; or a registered model's
+            NAME, which means its champion.
+
+    Raises:
+        ConfigError: there is no such thing, with what there is instead.
+    """
+    if model == "released":
+        path = Path(str(files("cnnlab") / RELEASED))
+        if not path.is_file():
+            raise ConfigError("This copy of cnnlab came without released weights: train some with face_improve.")
+        return path
+    if Path(model).is_file():
+        return Path(model)
+    client = open_store()
+    try:
+        run_id = model if re.fullmatch(r"[0-9a-f]{32}", model) else _run_of_version(client, model)
+        folder = tempfile.mkdtemp(prefix="cnnlab-")
+        return Path(mlflow.artifacts.download_artifacts(run_id=run_id, artifact_path=DETECTOR_FILE, dst_path=folder))
+    except (MlflowException, OSError) as error:
+        registered = ", ".join(m.name for m in client.search_registered_models()) or "none yet"
+        raise ConfigError(
+            f"model={model} is neither `released`, a file, a run with a {DETECTOR_FILE}, nor a registered model "
+            f"(registered: {registered})."
+        ) from error
+
+
+def _run_of_version(client: mlflow.MlflowClient, model: str) -> str:
+    name = model.removeprefix("models:/")
+    if "@" in name:
+        return client.get_model_version_by_alias(*name.split("@", 1)).run_id
+    if "/" in name:
+        return client.get_model_version(*name.split("/", 1)).run_id
+    return client.get_model_version_by_alias(name, "champion").run_id
+
+
+def promote(name: str, version: str, score: float, data_digest: str) -> bool:
+    """Give the alias `champion` to a registered version, unless the champion scored higher on the same data.
+
+    Returns whether the version is the champion now.
+    """
+    client = mlflow.MlflowClient()
+    client.set_model_version_tag(name, version, "val_score", f"{score:.6f}")
+    client.set_model_version_tag(name, version, "data_digest", data_digest)
+    try:
+        champion = client.get_model_version_by_alias(name, "champion")
+    except MlflowException:
+        champion = None
+    if champion and champion.tags.get("data_digest") == data_digest:
+        if float(champion.tags.get("val_score", "-inf")) > score:
+            return False
+    client.set_registered_model_alias(name, "champion", version)
+    return True

@@ -1,0 +1,85 @@
+"""The command line made from a dataclass, and what every run stores."""
+
+import json
+from dataclasses import dataclass, field
+
+import mlflow
+import pytest
+
+from cnnlab.errors import DataError
+from cnnlab.experiment import Experiment, Outcome, execute, fingerprint, flatten, parse
+from cnnlab.training import Training
+
+
+@dataclass(frozen=True)
+class Config(Experiment):
+    """A made-up experiment."""
+
+    width: int = 3
+    tta: bool = False
+    training: Training = field(default_factory=Training)
+
+
+def test_settings_come_as_mlflow_projects_writes_them():
+    config = parse(Config, "doc", ["--quick", "true", "--training.lr", "0.1", "--training.batch_size=8", "--tta", "--width=5"])
+    assert (config.quick, config.tta, config.width) == (True, True, 5)
+    assert (config.training.lr, config.training.batch_size) == (0.1, 8)
+    assert parse(Config, "doc", ["--tta=false", "--quick", "False"]) == Config()
+
+
+@pytest.mark.parametrize(
+    ("argv", "sentence"),
+    [
+        (["--widht", "3"], "no setting --widht. Did you mean --width?"),
+        (["--training.lrr", "3"], "Did you mean --training.lr?"),
+        (["--width", "abc"], "--width"),
+        (["--training.epochs", "0"], "training.epochs must be at least 1"),
+        (["--training.optimizer", "adamm"], "adamm"),
+    ],
+)
+def test_an_unknown_or_ill_typed_setting_is_refused_by_name(argv, sentence, capsys):
+    with pytest.raises(SystemExit) as stop:
+        parse(Config, "doc", argv)
+    assert stop.value.code == 2
+    out = capsys.readouterr()
+    assert sentence in " ".join((out.out + out.err).split())
+
+
+def test_resume_and_record_do_not_change_what_is_trained():
+    assert fingerprint(Config(resume=True, record=True)) == fingerprint(Config()) != fingerprint(Config(width=4))
+    assert fingerprint(Config(), "data 1") != fingerprint(Config(), "data 2")
+    assert flatten(Config())["training.lr"] == 3e-4
+
+
+def experiment(config: Config, run) -> Outcome:
+    run.log_data("made", "0123456789abcdef", {"train": 8, "val": 4}, "memory")
+    run.log_metrics({"train/loss": 1.0, "val/loss": 1.1}, step=1)
+    return Outcome({"val_accuracy": [0.8, 0.9]}, "It works.", seeds=[0, 1])
+
+
+def test_a_run_stores_what_every_run_stores(store):
+    execute(experiment, Config(record=True), entry_point="made_up", question="X1", doc="Does it work?")
+    run = mlflow.search_runs(search_all_experiments=True, output_format="list")[0]
+    tags, params = run.data.tags, run.data.params
+    assert run.info.status == "FINISHED"
+    assert tags["question"] == "X1" and tags["mlflow.note.content"] == "Does it work?"
+    assert {"commit", "dirty", "hardware", "data.digest", "entry_point"} <= set(tags)
+    assert params["cfg/training.lr"] == "0.0003" and params["cfg/width"] == "3"
+    assert run.data.metrics["val_accuracy"] == pytest.approx(0.85)
+    assert {d.dataset.name for d in run.inputs.dataset_inputs} == {"made/train (8)", "made/val (4)"}
+    names = {a.path for a in mlflow.MlflowClient().list_artifacts(run.info.run_id)}
+    assert {"config.json", "environment.txt", "summary.md"} <= names
+    record = json.loads((store / "results/made_up.json").read_text())
+    assert record["run_id"] == run.info.run_id
+    assert record["metrics"]["val_accuracy"] == {"mean": 0.85, "std": 0.0707, "n": 2}
+    assert record["data"]["splits"] == {"train": 8, "val": 4}
+
+
+def test_a_users_error_fails_the_run_and_is_stored_in_it(store):
+    def broken(config, run):
+        raise DataError("photo.jpg is cut short; copy it again.")
+
+    with pytest.raises(DataError):
+        execute(broken, Config(), entry_point="made_up", question="X1", doc="doc")
+    run = mlflow.search_runs(search_all_experiments=True, output_format="list")[0]
+    assert run.info.status == "FAILED" and run.data.tags["error"] == "photo.jpg is cut short; copy it again."

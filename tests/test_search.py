@@ -1,0 +1,156 @@
+"""Studies: the planned number of trials and no more, none repeated, a killed one continued from its last epoch."""
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+
+import mlflow
+import optuna
+import pytest
+from optuna.distributions import CategoricalDistribution, FloatDistribution
+from optuna.trial import TrialState
+
+from cnnlab.errors import ConfigError, StoreError
+from cnnlab.search import Search, count_finished, search
+from cnnlab.tracking import Run, close_dead_runs, open_store
+
+SPACE = {"x": FloatDistribution(-1, 1), "kind": CategoricalDistribution(["a", "b"])}
+
+
+def objective(params, child, report):
+    report(1, -abs(params["x"]))
+    return -abs(params["x"])
+
+
+def run_study(trials: int, space=SPACE, objective=objective, **kwargs) -> tuple[optuna.Study, str]:
+    settings = Search(study="test", trials=trials, storage="sqlite:///studies/test.db", prune=False)
+    with Run.start("study", {}, "A study.", experiment="test") as run:
+        return search(run, settings, space, objective, name="test", **kwargs), run.id
+
+
+def test_a_resumed_study_ends_at_the_planned_number_and_repeats_none(store):
+    first = {"plain": {"x": 0.5, "kind": "a"}}
+    run_study(3, first=first)
+    study, parent = run_study(7, first=first)
+    again, _ = run_study(7, first=first)
+    assert count_finished(study) == count_finished(again) == 7
+    params = [tuple(sorted(t.params.items())) for t in again.trials]
+    assert len(params) == len(set(params)) == 7
+    assert again.trials[0].params == first["plain"]
+
+
+def test_all_trials_are_children_of_the_latest_run(store):
+    run_study(2)
+    _, parent = run_study(4)
+    children = open_store().search_runs(
+        [mlflow.get_experiment_by_name("test").experiment_id], f"tags.`mlflow.parentRunId` = '{parent}'"
+    )
+    assert len(children) == 4
+    assert all(child.data.metrics["objective"] <= 0 and "cfg/x" in child.data.params for child in children)
+
+
+def test_another_search_space_or_direction_is_refused(store):
+    run_study(1)
+    with pytest.raises(ConfigError, match="another search space .changed: y.*search.study"):
+        run_study(2, space=SPACE | {"y": FloatDistribution(0, 1)})
+    with pytest.raises(ConfigError, match="changed: x"):
+        run_study(2, space=SPACE | {"x": FloatDistribution(-2, 2)})
+    with pytest.raises(ConfigError, match="made to maximize, not to minimize.*search.study"):
+        run_study(2, direction="minimize")
+
+
+def test_a_pruned_trial_counts_and_is_remembered_by_its_best(store):
+    def falling(params, child, report):
+        report(1, 0.9)
+        report(2, 0.1)
+        raise optuna.TrialPruned
+
+    study, _ = run_study(2, objective=falling)
+    assert [t.state for t in study.trials] == [TrialState.PRUNED] * 2
+    assert [t.value for t in study.trials] == [0.9, 0.9]
+
+
+def test_a_diverged_trial_does_not_end_the_study(store):
+    values = iter([float("nan"), 0.5, 0.6])
+
+    def sometimes(params, child, report):
+        value = next(values)
+        report(1, value)
+        return value
+
+    study, _ = run_study(3, objective=sometimes)
+    assert count_finished(study) == 3
+
+
+def test_a_database_that_cannot_be_written_is_named(store):
+    (store / "file").write_text("not a folder")
+    with pytest.raises(StoreError, match="none.x.db cannot be used"):
+        with Run.start("study", {}, "A study.", experiment="test") as run:
+            search(run, Search(storage="sqlite:////proc/none/x.db"), SPACE, objective, name="file")
+
+
+PROGRAM = """
+import sys, time, torch
+from pathlib import Path
+sys.path[:0] = [{src!r}, {tests!r}]
+from test_search import SPACE
+from training.test_loop import FAST, bright_or_dark, small_net
+from cnnlab.search import Search, params_digest, search
+from cnnlab.tracking import Run, close_dead_runs, open_store
+from cnnlab.training import fit
+
+def objective(params, child, report):
+    def on_epoch(epoch, metrics):
+        child.log_metrics(metrics, epoch)
+        report(epoch, metrics["val/accuracy"])
+        with open("epochs.log", "a") as log:
+            log.write(params_digest(params) + " " + str(epoch) + "\\n")
+    def slow(images, generator):
+        time.sleep({pause})
+        return images.float() / 255
+    checkpoint = Path("checkpoints") / (params_digest(params) + ".pt")
+    result = fit(small_net(), bright_or_dark("train"), bright_or_dark("val"), FAST, transform=slow,
+                 checkpoint=checkpoint, on_epoch=on_epoch)
+    return result.best["val/accuracy"]
+
+close_dead_runs(open_store())
+with Run.start("study", {{}}, "A study.", experiment="test") as run:
+    settings = Search(study="killed", trials=2, storage="sqlite:///studies/test.db", prune=False)
+    search(run, settings, SPACE, objective, name="killed")
+"""
+
+
+def test_kill_9_during_an_epoch_loses_at_most_that_epoch(store, repository):
+    """Killed in the third epoch of the first trial; the same command then finishes two trials, the first from epoch 3."""
+    environment = os.environ | {"MLFLOW_TRACKING_URI": f"sqlite:///{store}/mlflow.db", "OMP_NUM_THREADS": "1"}
+
+    def start(pause: float) -> subprocess.Popen:
+        program = PROGRAM.format(src=str(repository / "src"), tests=str(repository / "tests"), pause=pause)
+        (store / "program.py").write_text(textwrap.dedent(program))
+        return subprocess.Popen([sys.executable, "program.py"], cwd=store, env=environment)
+
+    log = Path("epochs.log")
+    process = start(pause=0.25)  # four steps an epoch: time enough to hit the middle of one
+    deadline = time.monotonic() + 120
+    while not (log.exists() and len(log.read_text().splitlines()) == 2):
+        assert process.poll() is None and time.monotonic() < deadline
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    killed = log.read_text().split()[0]
+    log.write_text("")
+
+    assert start(pause=0).wait(timeout=120) == 0
+    seen = log.read_text().splitlines()
+    assert seen[:4] == [f"{killed} {epoch}" for epoch in (1, 2, 3, 4)]  # 1 and 2 told again from the checkpoint
+    study = optuna.load_study(study_name="killed", storage="sqlite:///studies/test.db")
+    assert [t.state.name for t in study.trials] == ["FAIL", "COMPLETE", "COMPLETE"]
+    assert study.trials[1].params == study.trials[0].params
+    client = open_store()
+    runs = client.search_runs([mlflow.get_experiment_by_name("test").experiment_id])
+    assert sorted(r.info.status for r in runs) == ["FINISHED"] * 3 + ["KILLED"] * 2
+    assert close_dead_runs(client) == 0

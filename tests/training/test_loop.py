@@ -1,0 +1,131 @@
+"""The training loop: it learns, it resumes to the same figures, it stops in time, it loses nothing."""
+
+import math
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import nn
+
+from cnnlab.data.imageset import ImageSet
+from cnnlab.errors import CheckpointError, ConfigError
+from cnnlab.training import Training, fit, predict
+from cnnlab.training.checkpoint import load_checkpoint, save_checkpoint
+
+FAST = Training(epochs=4, batch_size=16, lr=1e-2, precision="32-true")
+
+
+def bright_or_dark(split: str, count: int = 64) -> ImageSet:
+    """Two classes that a linear layer can tell apart."""
+    generator = torch.Generator().manual_seed(len(split))
+    labels = torch.arange(count) % 2
+    noise = torch.randint(0, 60, (count, 3, 8, 8), generator=generator)
+    images = (noise + 120 * labels.view(-1, 1, 1, 1)).to(torch.uint8)
+    return ImageSet(images, labels, ("dark", "bright"), "made", split)
+
+
+def small_net(seed: int = 0) -> nn.Module:
+    torch.manual_seed(seed)
+    return nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Dropout(0.2), nn.Flatten(), nn.Linear(144, 2))
+
+
+def noisy(images, generator):
+    return images.float() / 255 + 0.1 * torch.randn(images.shape, generator=generator)
+
+
+def test_it_learns_and_reports_both_splits():
+    model = small_net()
+    result = fit(model, bright_or_dark("train"), bright_or_dark("val"), FAST)
+    assert result.best["val/accuracy"] > 0.95
+    assert {"train/loss", "train/accuracy", "val/loss", "val/accuracy", "lr"} <= set(result.history[0])
+    outputs, labels = predict(model, bright_or_dark("val"))
+    assert (outputs.argmax(1) == labels).float().mean().item() == pytest.approx(result.best["val/accuracy"])
+
+
+class Killed(Exception):
+    pass
+
+
+@pytest.mark.parametrize("change", [{}, {"ema": 0.9, "schedule": "one_cycle", "optimizer": "adamw"}])
+def test_a_resumed_run_equals_an_unbroken_one(tmp_path, change):
+    training = replace(FAST, **change)
+    data = bright_or_dark("train"), bright_or_dark("val")
+    unbroken = small_net()
+    expected = fit(unbroken, *data, training, seed=3, transform=noisy)
+
+    def kill(epoch, metrics):
+        if epoch == 2:
+            raise Killed
+
+    path = tmp_path / "last.pt"
+    with pytest.raises(Killed):
+        fit(small_net(), *data, training, seed=3, transform=noisy, checkpoint=path, on_epoch=kill)
+    heard = []
+    resumed = small_net(seed=9)  # its own weights do not matter: the checkpoint's do
+    result = fit(
+        resumed, *data, training, seed=3, transform=noisy, checkpoint=path, on_epoch=lambda e, m: heard.append(e)
+    )
+    assert heard == [1, 2, 3, 4]
+    times = ("epoch_seconds", "images_per_second")
+    for got, want in zip(result.history, expected.history, strict=True):
+        assert {k: v for k, v in got.items() if k not in times} == {k: v for k, v in want.items() if k not in times}
+    for got, want in zip(resumed.state_dict().values(), unbroken.state_dict().values(), strict=True):
+        assert torch.equal(got, want)
+
+
+def test_the_best_epoch_is_kept_and_patience_ends_training():
+    scores = iter([0.1, 0.9, 0.2, 0.3, 0.4, 0.5])
+    states = []
+
+    def judge(model, epoch):
+        states.append({k: v.clone() for k, v in model.state_dict().items()})
+        return {"val/score": next(scores)}
+
+    model = small_net()
+    training = replace(FAST, epochs=6, patience=2, monitor="val/score")
+    result = fit(model, bright_or_dark("train"), bright_or_dark("val"), training, evaluate=judge)
+    assert (result.best_epoch, len(result.history)) == (2, 4)
+    assert all(torch.equal(v, states[1][k]) for k, v in model.state_dict().items())
+
+
+def test_bf16_gives_finite_losses():
+    result = fit(small_net(), bright_or_dark("train"), bright_or_dark("val"), replace(FAST, precision="bf16-mixed"))
+    assert all(math.isfinite(epoch["train/loss"]) for epoch in result.history)
+
+
+def test_a_checkpoint_of_other_settings_is_refused(tmp_path):
+    save_checkpoint(tmp_path / "a.pt", {"fingerprint": "one"})
+    with pytest.raises(CheckpointError, match="belongs to other settings or other data"):
+        load_checkpoint(tmp_path / "a.pt", "two")
+
+
+def test_a_damaged_checkpoint_is_named(tmp_path):
+    (tmp_path / "a.pt").write_bytes(b"half a fi")
+    with pytest.raises(CheckpointError, match="a.pt cannot be read"):
+        load_checkpoint(tmp_path / "a.pt")
+
+
+def test_a_full_disk_leaves_the_earlier_checkpoint(tmp_path):
+    """A limit on file size stands for the full disk: the kernel refuses the write half way, as it would there."""
+    import resource
+    import signal
+
+    path = tmp_path / "last.pt"
+    save_checkpoint(path, {"epoch": 1})
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, limits[1]))
+    try:
+        with pytest.raises(CheckpointError, match="cannot be written .*the earlier one is intact.*disk space"):
+            save_checkpoint(path, {"epoch": 2, "weights": torch.zeros(100_000)})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, handler)
+    assert load_checkpoint(path) == {"epoch": 1}
+    assert [p.name for p in tmp_path.iterdir()] == ["last.pt"]
+
+
+@pytest.mark.parametrize("wrong", [{"epochs": 0}, {"lr": -1.0}, {"ema": 1.0}])
+def test_settings_out_of_range_are_refused_by_name(wrong):
+    with pytest.raises(ConfigError, match=next(iter(wrong))):
+        Training(**wrong)
