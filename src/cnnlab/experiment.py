@@ -170,7 +170,8 @@ def flatten(config: Any, prefix: str = "") -> dict[str, Any]:
 
 def fingerprint(config: Any, data_digest: str = "") -> str:
     """16 hex digits that stand for settings and data; `resume` and `record` do not change what is trained."""
-    flat = {k: v for k, v in flatten(config).items() if k not in ("resume", "record")}
+    settings = config if isinstance(config, dict) else flatten(config)
+    flat = {k: v for k, v in settings.items() if k not in ("resume", "record")}
     text = json.dumps(flat, sort_keys=True, default=str) + data_digest
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 

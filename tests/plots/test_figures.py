@@ -191,12 +191,15 @@ def test_ablation_is_sorted_and_says_how_sure():
     render(figure)
 
 
-def test_ablation_interval_is_welchs():
-    from cnnlab.plots.studies import _half_interval
+def test_ablation_interval_is_welchs_unless_the_row_brings_its_own():
+    from cnnlab.plots.studies import _interval
 
-    row = {"std": 0.01, "n": 3}
+    row = {"mean": 0.9, "std": 0.01, "n": 3}
     # two equal samples of three: four degrees of freedom, t = 2.776, standard error 0.01 * sqrt(2 / 3)
-    assert _half_interval(row, row) == pytest.approx(2.776 * 0.01 * (2 / 3) ** 0.5, rel=1e-3)
+    half = 2.776 * 0.01 * (2 / 3) ** 0.5
+    assert _interval(row, row) == pytest.approx((-half, half), rel=1e-3)
+    assert _interval({**row, "n": 1}, row) is None
+    assert _interval({**row, "n": 1, "interval": (-0.1, 0.2)}, row) == (-0.1, 0.2)
 
 
 def test_study_history_marks_pruned_and_failed():

@@ -5,7 +5,8 @@ folders, from photographs with boxes, from WIDER FACE, or from the pictures that
 
 - `imageset`: labelled images of one size.
 - `images`, `boxes`: files to arrays, with one clear sentence when a file is bad.
-- `faces`: photographs with face boxes, their split by photograph, the course's folders.
+- `faces`: where to start; `photos`: photographs with face boxes and their split by photograph.
 - `face_patches`: face and background patches of 48x48 pixels cut from photographs.
+- `course`, `wider`: the course's folders, and WIDER FACE.
 - `embedded`: face data for a machine that has nothing but its packages.
 """

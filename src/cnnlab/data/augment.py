@@ -9,7 +9,7 @@ from torch import Tensor
 
 from cnnlab.errors import ConfigError
 
-STRENGTHS = ("flip", "shift", "brightness", "contrast", "gamma", "colour", "noise")
+STRENGTHS = ("shift", "brightness", "contrast", "gamma", "colour")
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class Augmentation:
         for field in fields(self):
             value = getattr(self, field.name)
             if value < 0 or (field.name not in STRENGTHS and value > 1):
-                raise ConfigError(f"Augmentation '{field.name}' is {value}; it must be 0 (off) or more, shares at most 1.")
+                raise ConfigError(f"Augmentation '{field.name}' is {value}; it must be 0 (off) or above, a share to 1.")
 
     def __call__(self, images: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """uint8 (B, 3, H, W) -> float32 (B, 3, H, W) in [0, 1]."""
@@ -70,15 +70,14 @@ class Augmentation:
         some(self.grey, lambda y: (y * y.new_tensor((0.299, 0.587, 0.114)).view(1, 3, 1, 1)).sum(1, keepdim=True))
         some(self.coarse, lambda y: _coarse(y, float(uniform(0.4, 0.9, 1))))
         some(self.blur, lambda y: _blur(y, float(uniform(0.4, 1.6, 1))))
-        if self.colour:
-            x = x * uniform(1 - self.colour, 1 + self.colour, n, 3, 1, 1)
-        if self.contrast:
+        if self.colour or self.contrast or self.brightness:
             slope = uniform(1 - self.contrast, 1 + self.contrast)
-            x = (x - x.mean((1, 2, 3), keepdim=True)) * slope + x.mean((1, 2, 3), keepdim=True)
-        if self.brightness:
-            x = x + uniform(-self.brightness, self.brightness)
+            middle = x.mean((1, 2, 3), keepdim=True)
+            gain = slope * uniform(1 - self.colour, 1 + self.colour, n, 3, 1, 1)
+            x = (middle * (1 - slope) + uniform(-self.brightness, self.brightness)).addcmul(x, gain)
         if self.gamma:
-            x = x.clamp(1e-4, 1) ** uniform(-0.7 * self.gamma, self.gamma).exp()
+            powers = uniform(-0.7 * self.gamma, self.gamma).exp()
+            some(0.7, lambda y: y.clamp_(1e-4, 1).pow_(powers[: len(y)]))
         some(self.invert, lambda y: 1 - y)
         some(self.noise, lambda y: y + _noise(y, generator) * 0.1 * float(uniform(0, 1, 1)))
         some(self.blocks, lambda y: _blocks(y, float(uniform(0.02, 0.2, 1))))
@@ -104,13 +103,18 @@ def _coarse(y: Tensor, scale: float) -> Tensor:
 
 
 def _blur(y: Tensor, sigma: float) -> Tensor:
-    radius = 3
-    at = torch.arange(-radius, radius + 1, device=y.device, dtype=y.dtype)
-    kernel = torch.exp(-(at**2) / (2 * sigma**2))
-    kernel /= kernel.sum()
-    flat = F.pad(y.flatten(0, 1)[:, None], (radius,) * 4, mode="replicate")
-    flat = F.conv2d(F.conv2d(flat, kernel.view(1, 1, 1, -1)), kernel.view(1, 1, -1, 1))
-    return flat.view(y.shape)
+    # Sums of shifted copies: several times faster on a CPU than a convolution of single channels.
+    weights = torch.exp(-(torch.arange(4.0) ** 2) / (2 * sigma**2))
+    weights = (weights / (weights[0] + 2 * weights[1:].sum())).tolist()
+    for axis in (-1, -2):
+        side = y.shape[axis]
+        padded = F.pad(y, (3, 3, 0, 0) if axis == -1 else (0, 0, 3, 3), mode="replicate")
+        y = y * weights[0]
+        for k in (1, 2, 3):
+            if weights[k] > 0.002:
+                y.add_(padded.narrow(axis, 3 - k, side), alpha=weights[k])
+                y.add_(padded.narrow(axis, 3 + k, side), alpha=weights[k])
+    return y
 
 
 def _blocks(y: Tensor, step: float) -> Tensor:

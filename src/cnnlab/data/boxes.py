@@ -139,9 +139,7 @@ def _read_one(path: Path) -> np.ndarray:
     return _read_npy(path) if path.suffix.lower() == ".npy" else _read_text(path)
 
 
-def read_boxes(
-    path: str | os.PathLike[str], images_dir: str | os.PathLike[str] | None = None
-) -> dict[str, np.ndarray]:
+def read_boxes(path: str | os.PathLike[str], images_dir: str | os.PathLike[str] | None = None) -> dict[str, np.ndarray]:
     """Boxes of each image: image name -> float32 (N, 4), x1, y1, x2, y2 in pixels.
 
     Args:

@@ -10,6 +10,7 @@ import torch
 from PIL import Image
 
 from cnnlab.data.boxes import check_boxes
+from cnnlab.data.embedded import face_free_photos
 from cnnlab.data.images import list_images, map_threads, read_image
 from cnnlab.data.imageset import ImageSet
 from cnnlab.data.photos import CLASSES, PATCH, FaceData, load_full_images
@@ -35,7 +36,7 @@ def _shows_faces(name: str) -> bool | None:
 
 def _class_folders(split: Path) -> tuple[Path, Path]:
     """The folders of backgrounds and of faces in train/ or val/."""
-    expected = "expected two folders, one whose name says face and one that says background (for example face/, non_face/)"
+    expected = "expected two folders whose names say which is face and which background (such as face/, non_face/)"
     if not split.is_dir():
         raise DataError(f"{split}: there is no such folder; {expected}.")
     folders = sorted(p for p in split.iterdir() if p.is_dir() and not p.name.startswith("."))
@@ -93,7 +94,7 @@ def load_course_layout(folder: str | os.PathLike[str], quick: bool = False) -> F
         val=_load_split(folder, "val", 16 if quick else None),
         photos={"train": [], "val": [], "test": []},
         full_images=full,
-        negatives=[],
+        negatives=face_free_photos("train", quick),
     )
 
 
@@ -114,27 +115,36 @@ def write_course_layout(data: FaceData, output: str | os.PathLike[str]) -> bool:
     marker = output / MARKER
     if output.exists() and (not output.is_dir() or any(output.iterdir())):
         try:
-            there = json.loads(marker.read_text())["digest"]
+            there = json.loads(marker.read_text())
+            digest, complete = there["digest"], there["complete"]
         except (OSError, ValueError, KeyError, TypeError):
             raise DataError(f"{output}: not empty and not made by face_data; name a new folder.") from None
-        if there == data.digest:
+        if digest != data.digest:
+            raise DataError(f"{output}: holds other face data (digest {digest}, not {data.digest}); name a new folder.")
+        if complete:
             return False
-        raise DataError(f"{output}: holds other face data (digest {there}, not {data.digest}); name a new folder.")
+    output.mkdir(parents=True, exist_ok=True)
+    about = {"name": data.name, "embedded": data.embedded, "digest": data.digest}
+    # Complete only at the end: a folder whose writing was cut short is written again by the same command.
+    marker.write_text(json.dumps({**about, "complete": False}) + "\n")
     for part in (data.train, data.val):
         _write_patches(part, output / part.split)
     photos, boxes = output / "full_images", output / "full_boxes"
     photos.mkdir(parents=True, exist_ok=True)
     boxes.mkdir(exist_ok=True)
+    written: set[str] = set()
     for photo in data.full_images:
         height, width = photo.image.shape[:2]
         stem = re.sub(r"[^\w.-]+", "_", Path(photo.name).with_suffix("").as_posix())
+        stem = stem if stem not in written else f"{stem}_{len(written)}"
+        written.add(stem)
         Image.fromarray(photo.image).save(photos / f"{stem}.png")
-        rows = [" ".join(f"{value:g}" for value in box) for box in check_boxes(photo.boxes, width, height, photo.name)]
+        checked = check_boxes(photo.boxes, width, height, photo.name)
+        rows = [" ".join(f"{value:.7g}" for value in box) for box in checked]
         (boxes / f"{stem}.txt").write_text("".join(f"{row}\n" for row in rows))
     lines = [f"{photo.name},{split}" for split in ("train", "val", "test") for photo in data.photos.get(split, [])]
     (output / "photos.csv").write_text("\n".join(["photo,split", *lines]) + "\n")
-    # Last, so that a folder whose writing was cut short is never taken for a complete one.
-    marker.write_text(json.dumps({"name": data.name, "embedded": data.embedded, "digest": data.digest}) + "\n")
+    marker.write_text(json.dumps({**about, "complete": True}) + "\n")
     return True
 
 
@@ -146,6 +156,6 @@ def _write_patches(part: ImageSet, folder: Path) -> None:
     def write(index: int) -> None:
         source = re.sub(r"[^\w.-]+", "_", part.names[index] if part.names else "")[-80:]
         path = folder / part.classes[int(part.labels[index])] / f"{index:06d}_{source}.png"
-        Image.fromarray(pixels[index]).save(path)
+        Image.fromarray(pixels[index]).save(path, compress_level=1)
 
     map_threads(write, range(len(part)))

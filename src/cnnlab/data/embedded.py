@@ -10,6 +10,7 @@ Good for trying every experiment end to end and for comparing networks; a detect
 
 import importlib.util
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -66,14 +67,14 @@ def _background(name: str) -> Photo:
     if largest > 700:
         size = (round(image.shape[1] * 700 / largest), round(image.shape[0] * 700 / largest))
         image = np.array(Image.fromarray(image).resize(size, Image.Resampling.BOX))
-    image.flags.writeable = False  # cached and shared
     return Photo(name, image, np.zeros((0, 4), np.float32))
 
 
 def face_free_photos(side: str = "train", quick: bool = False) -> list[Photo]:
     """Photographs and textures without people, uint8 (H, W, 3) and no boxes; `side` is train, val or test."""
     names = BACKGROUNDS[side]
-    return [_background(name) for name in (names[:2] if quick else names)]
+    kept = [_background(name) for name in (names[:2] if quick else names)]
+    return [replace(photo, image=photo.image.copy()) for photo in kept]  # the cached pixels are nobody's to change
 
 
 def _portrait(person: int, number: int) -> Photo:

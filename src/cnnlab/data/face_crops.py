@@ -6,6 +6,7 @@ Faces of about 20 to 44 pixels are to be found, larger ones (seen at another lev
 sizes between and faces cut by a tile's edge are ignored.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -15,11 +16,13 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from cnnlab.data.augment import Augmentation
 from cnnlab.data.photos import Photo
 from cnnlab.errors import ConfigError, DataError
 
 WINDOW, STRIDE = 48, 8
 FACE, BACKGROUND, IGNORE = 1, 0, -1
+Tile = tuple[int, int, int, int]
 
 
 @dataclass(frozen=True)
@@ -47,11 +50,11 @@ class FaceCrops(Dataset):
         self,
         photos: Sequence[Photo],
         negatives: Sequence[Photo] = (),
-        size: int = 144,
+        size: int = 192,
         length: int | None = None,
         seed: int = 0,
-        negative_share: float = 0.2,
-        split: float = 0.75,
+        negative_share: float = 0.15,
+        split: float = 0.5,
         turn: float = 15.0,
         stretch: float = 0.12,
         sizes: Sizes = Sizes(),  # noqa: B008  (frozen)
@@ -62,7 +65,8 @@ class FaceCrops(Dataset):
         if size < WINDOW or (size - WINDOW) % STRIDE:
             raise ConfigError(f"size is {size}; it must be 48 or 48 plus a multiple of 8.")
         self.size, self.seed, self.epoch = size, seed, 0
-        self.negative_share, self.split, self.turn, self.stretch, self.sizes = negative_share, split, turn, stretch, sizes
+        self.negative_share, self.split, self.sizes = negative_share, split, sizes
+        self.turn, self.stretch = turn, stretch
         self.faces = [_Source(photo, (ignore or {}).get(photo.name)) for photo in photos]
         self.negatives = [_Source(photo, None) for photo in negatives]
         self.length = length or len(photos)
@@ -93,14 +97,14 @@ class FaceCrops(Dataset):
     def _fill(
         self,
         canvas: Image.Image,
-        tile: tuple[int, int, int, int],
+        tile: Tile,
         rng: np.random.Generator,
         marks: list["_Mark"],
         source: "_Source | None",
     ) -> None:
         x1, y1, x2, y2 = tile
         longer = max(x2 - x1, y2 - y1)
-        if longer > WINDOW and rng.random() < self.split * min(1, longer / 96):
+        if longer > 2.5 * WINDOW or (longer > WINDOW and rng.random() < self.split):
             part = int(longer * rng.uniform(0.3, 0.7))
             halves = [(x1, y1, x1 + part, y2), (x1 + part, y1, x2, y2)]
             if y2 - y1 > x2 - x1:
@@ -139,39 +143,70 @@ class _Source:
         self.boxes = np.concatenate((boxes, unknown))
 
     def draw(
-        self, canvas: Image.Image, tile: tuple[int, int, int, int], rng: np.random.Generator, turn: float, stretch: float
+        self, canvas: Image.Image, tile: Tile, rng: np.random.Generator, turn: float, stretch: float
     ) -> list[_Mark]:
         """Draw the photograph into a tile; the faces that came to lie there."""
-        width, height = tile[2] - tile[0], tile[3] - tile[1]
-        if self.known and rng.random() < 0.85:
+        size = np.array([tile[2] - tile[0], tile[3] - tile[1]])
+        whole = np.array(self.levels[0].size)
+        if self.known and rng.random() < 0.9:
             # A face of known height near the tile's middle.
             x1, y1, x2, y2 = self.boxes[rng.integers(self.known)]
             focus = np.array([(x1 + x2) / 2, (y1 + y2) / 2])
-            wanted = (15.0, 56.0) if rng.random() < 0.85 else (56.0, 400.0)
-            scale = _log_uniform(rng, *wanted) / (y2 - y1)
+            scale = _log_uniform(rng, *((16.0, 52.0) if rng.random() < 0.8 else (52.0, 400.0))) / (y2 - y1)
         else:
-            # Any part of the photograph at any size.
-            focus = rng.uniform(0, 1, 2) * self.levels[0].size
-            scale = _log_uniform(rng, min(1.0, 40 / max(self.levels[0].size)), 1.0)
-        place = rng.uniform(0.1, 0.9, 2) * (width, height)
+            # Any part of the photograph at any size that fills the tile.
+            focus = rng.uniform(0, 1, 2) * whole
+            scale = _log_uniform(rng, min(1.0, (size / whole).max()), 1.2)
+        mirror = rng.choice((-1, 1))
+        before, after = focus.copy(), whole - focus
+        if mirror < 0:
+            before[0], after[0] = after[0], before[0]
+        # Where the focus may lie so that the photograph fills the tile, if it can, with the focus well inside.
+        low, high = np.maximum(size - after * scale, 0.1 * size), np.minimum(before * scale, 0.9 * size)
+        middle = np.clip((low + high) / 2, 0.1 * size, 0.9 * size)
+        low, high = np.where(low <= high, low, middle), np.where(low <= high, high, middle)
+        place = rng.uniform(low, high)
         angle = np.deg2rad(turn) * rng.triangular(-1, 0, 1)
-        across = scale * np.exp(rng.uniform(-1, 1) * np.log1p(stretch)) * rng.choice((-1, 1))
+        across = mirror * scale * np.exp(rng.uniform(-1, 1) * np.log1p(stretch))
         cos, sin = np.cos(angle), np.sin(angle)
-        # tile = forward @ (photo - focus) + place
-        forward = np.array([[cos, -sin], [sin, cos]]) @ np.diag((across, scale))
-        level = int(np.clip(np.floor(-np.log2(scale)), 0, len(self.levels) - 1))
-        back = np.linalg.inv(forward)
+        forward = np.array([[cos * across, -sin * scale], [sin * across, cos * scale]])
+        return self._paste(canvas, tile, forward, focus, place, rng)
+
+    def draw_whole(self, canvas: Image.Image, tile: Tile, rng: np.random.Generator) -> list[_Mark]:
+        """Draw the photograph upright, one face of 20 to 45 pixels whole in the tile."""
+        size = np.array([tile[2] - tile[0], tile[3] - tile[1]])
+        x1, y1, x2, y2 = self.boxes[rng.integers(self.known)]
+        scale = _log_uniform(rng, 20, 45) / (y2 - y1)
+        half = np.minimum(np.array([x2 - x1, y2 - y1]) * scale / 2, size / 2)
+        place = half + rng.uniform(0, 1, 2) * (size - 2 * half)
+        focus = np.array([(x1 + x2) / 2, (y1 + y2) / 2])
+        return self._paste(canvas, tile, np.diag((scale * rng.choice((-1, 1)), scale)), focus, place, rng)
+
+    def _paste(
+        self,
+        canvas: Image.Image,
+        tile: Tile,
+        forward: np.ndarray,
+        focus: np.ndarray,
+        place: np.ndarray,
+        rng: np.random.Generator,
+    ) -> list[_Mark]:
+        """Fill a tile so that place in tile = forward @ (place in photograph - focus) + `place`."""
+        (a, b), (c, d) = forward.tolist()
+        area = a * d - b * c
+        back = np.array([[d, -b], [-c, a]]) / area
+        level = int(min(max(-math.log2(abs(area)) / 2, 0), len(self.levels) - 1))
         shrunk = np.divide(self.levels[level].size, self.levels[0].size)
-        offset = (focus - back @ place) * shrunk
-        matrix = np.column_stack((back * shrunk[:, None], offset))
-        fill = tuple(int(v) for v in rng.integers(0, 256, 3)) if rng.random() < 0.5 else (127, 127, 127)
+        matrix = np.column_stack((back * shrunk[:, None], (focus - back @ place) * shrunk))
+        fill = tuple(int(v) for v in rng.integers(0, 256, 3)) if rng.random() < 0.3 else (127, 127, 127)
+        size = (tile[2] - tile[0], tile[3] - tile[1])
         view = self.levels[level].transform(
-            (width, height), Image.Transform.AFFINE, matrix.ravel().tolist(), Image.Resampling.BILINEAR, fillcolor=fill
+            size, Image.Transform.AFFINE, matrix.ravel().tolist(), Image.Resampling.BILINEAR, fillcolor=fill
         )
         canvas.paste(view, tile[:2])
         return self._marks(forward, focus, place, tile)
 
-    def _marks(self, forward: np.ndarray, focus: np.ndarray, place: np.ndarray, tile: tuple) -> list[_Mark]:
+    def _marks(self, forward: np.ndarray, focus: np.ndarray, place: np.ndarray, tile: Tile) -> list[_Mark]:
         marks = []
         for i, (x1, y1, x2, y2) in enumerate(self.boxes):
             centre = forward @ (np.array([(x1 + x2) / 2, (y1 + y2) / 2]) - focus) + place + tile[:2]
@@ -221,26 +256,30 @@ def target_map(marks: Sequence[_Mark], size: int, sizes: Sizes) -> np.ndarray:
     return targets
 
 
-def collages(photos: Sequence[Photo], count: int, seed: int = 0, backgrounds: Sequence[Photo] = ()) -> list[Photo]:
-    """Group pictures for validation: `count` grey pictures of 6 to 20 faces of 20 to 45 pixels each.
+SCANNED = Augmentation(coarse=0.4, blur=0.3, noise=0.6, blocks=0.3, gamma=0.5, contrast=0.4, brightness=0.1)
 
-    Every face is whole in its own tile of 72 pixels; empty tiles show backgrounds.
+
+def collages(photos: Sequence[Photo], count: int, seed: int = 0, backgrounds: Sequence[Photo] = ()) -> list[Photo]:
+    """Group pictures for validation: `count` grey, worn pictures of 6 to 20 faces of 20 to 45 pixels each.
+
+    Every face is whole in its own tile of 72 pixels; between them lies one of `backgrounds`, or plain grey.
     """
     faces = [_Source(photo, None) for photo in photos]
-    empty = [_Source(photo, None) for photo in backgrounds]
     side, pictures = 72, []
     for number in range(count):
         rng = np.random.default_rng((seed, number))
         columns, rows = int(rng.integers(5, 7)), int(rng.integers(4, 6))
-        canvas = Image.new("RGB", (columns * side, rows * side), (127, 127, 127))
-        if empty:
-            source = empty[rng.integers(len(empty))]
-            canvas = source.levels[0].resize(canvas.size, Image.Resampling.BILINEAR)
-        places = rng.permutation(columns * rows)[: rng.integers(6, 21)]
-        boxes = []
-        for place in places:
+        size = (columns * side, rows * side)
+        canvas = Image.new("RGB", size, (127, 127, 127))
+        if backgrounds:
+            below = Image.fromarray(backgrounds[rng.integers(len(backgrounds))].image)
+            canvas = below.resize(size, Image.Resampling.BILINEAR)
+        marks: list[_Mark] = []
+        for place in rng.permutation(columns * rows)[: rng.integers(6, 21)]:
             x, y = int(place % columns) * side, int(place // columns) * side
-            source = faces[rng.integers(len(faces))]
-            boxes += source.draw_whole(canvas, (x, y, x + side, y + side), rng)
-        pictures.append(Photo(f"collage/{number}", np.array(canvas.convert("L").convert("RGB")), np.array(boxes, np.float32)))
+            marks += faces[rng.integers(len(faces))].draw_whole(canvas, (x, y, x + side, y + side), rng)
+        grey = torch.from_numpy(np.array(canvas.convert("L").convert("RGB"))).permute(2, 0, 1)[None]
+        worn = SCANNED(grey, torch.Generator().manual_seed(seed * 1000 + number))[0].permute(1, 2, 0)
+        boxes = np.array([mark.box for mark in marks if mark.visible >= 0.5], np.float32)
+        pictures.append(Photo(f"collage/{number}", (worn * 255).round().byte().numpy(), boxes))
     return pictures

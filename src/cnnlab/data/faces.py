@@ -59,10 +59,9 @@ def load_face_data(data: str, seed: int = 0, quick: bool = False) -> FaceData:
 def _from_wider(root: str, seed: int, quick: bool) -> FaceData:
     """The official train part split into train and val; the official val part, which has boxes, as test."""
     limit = _QUICK_PHOTOS if quick else None
-    photos = split_photos(load_wider_face(root, "train", limit), seed, test=0.0)
-    train = photos["train"] + photos["test"]
-    test = load_wider_face(root, "val", limit)
-    return _cut("wider_face", {"train": train, "val": photos["val"], "test": test}, test[:4], seed, quick)
+    photos = split_photos(load_wider_face(root, "train", limit or 2000), seed, test=0.0)
+    photos["test"] = load_wider_face(root, "val", limit or 500)
+    return _cut("wider_face", photos, photos["test"][:4], seed, quick)
 
 
 def _cut(name: str, photos: dict[str, list[Photo]], full_images: list[Photo], seed: int, quick: bool) -> FaceData:

@@ -131,7 +131,7 @@ def _boxes_of(images: Path) -> Path | None:
         return None
     beside = [images / "boxes.csv"]
     if images.name in ("images", "full_images"):
-        beside += [images.parent / "boxes.csv", images.parent / images.name.replace("images", "boxes")]
+        beside += [images.parent / images.name.replace("images", "boxes"), images.parent / "boxes.csv"]
     return next((place for place in beside if place.exists()), None)
 
 
@@ -191,28 +191,28 @@ def split_photos(
     """Split photographs into `train`, `val` and `test`.
 
     Photographs are ranked by a hash of their name and the seed, so their order does not matter. Near-identical
-    ones stay on one side. Each side gets at least one.
+    ones stay on one side. Each side gets at least one, except one whose share is 0.
 
     Raises:
-        DataError: fewer than three different photographs, or two with the same name.
+        DataError: too few different photographs, or two with the same name.
     """
     names = [photo.name for photo in photos]
     if len(set(names)) < len(names):
         twice = next(name for name in names if names.count(name) > 1)
         raise DataError(f"{twice}: two photographs have this name; rename one, the split goes by name.")
+    want = {side: max(1, round(share * len(photos))) for side, share in (("test", test), ("val", val)) if share > 0}
+    want["train"] = len(photos)
     groups = group_near_identical(photos) if photos else []
-    if len(groups) < 3:
-        raise DataError(f"{len(groups)} different photographs are too few for train, val and test; give 3 or more.")
+    if len(groups) < len(want):
+        sides_named = ", ".join(want)
+        raise DataError(f"{len(groups)} different photographs are too few for {sides_named}; give {len(want)} or more.")
     keys = [hashlib.sha256(f"{seed} {name}".encode()).hexdigest() for name in names]
     groups.sort(key=lambda group: min(keys[i] for i in group))
-    want = {"test": max(1, round(test * len(photos))), "val": max(1, round(val * len(photos)))}
     sides: dict[str, list[int]] = {"train": [], "val": [], "test": []}
     for position, group in enumerate(groups):
-        left = len(groups) - position  # so that a small set still leaves a photograph for each side
-        side = next((s for s in ("test", "val") if len(sides[s]) < want[s]), "train")
-        if side == "test" and sides["test"] and left <= 2:
-            side = "val" if not sides["val"] else "train"
-        if left == 1 and not sides["train"]:
-            side = "train"
+        side = next(s for s in want if len(sides[s]) < want[s])
+        empty = [s for s in want if not sides[s]]
+        if side not in empty and len(groups) - position <= len(empty):  # the last ones go where there is none yet
+            side = empty[0]
         sides[side] += group
     return {side: [photos[i] for i in sorted(indices, key=lambda i: names[i])] for side, indices in sides.items()}

@@ -3,13 +3,14 @@
 Yang, Luo, Loy, Tang: WIDER FACE: A Face Detection Benchmark, CVPR 2016.
 """
 
+import hashlib
 import os
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 from torchvision.datasets import WIDERFace
 
-from cnnlab.data.boxes import check_boxes
 from cnnlab.data.images import map_threads, read_image
 from cnnlab.data.photos import Photo
 from cnnlab.errors import DataError
@@ -20,7 +21,7 @@ def load_wider_face(
     split: str = "train",
     limit: int | None = None,
     smallest: float = 16.0,
-    most: int = 20,
+    longest_side: int = 640,
     download: bool = True,
 ) -> list[Photo]:
     """Photographs of WIDER FACE with their valid faces; a photograph with any invalid or too small face is left out.
@@ -30,9 +31,9 @@ def load_wider_face(
     Args:
         root: holds `widerface/` with WIDER_train, WIDER_val, WIDER_test and wider_face_split.
         split: `train` or `val`.
-        limit: at most so many photographs.
+        limit: look at so many photographs only, drawn by a hash of their names from all events.
         smallest: faces narrower or lower than so many pixels are too small.
-        most: photographs with more faces are left out.
+        longest_side: larger photographs are scaled down to it, in pixels; thousands of them stay in memory.
         download: fetch what `root` lacks.
 
     Raises:
@@ -50,17 +51,15 @@ def load_wider_face(
             ) from None
         source = _fetch(root, split, where)
     except (OSError, ValueError, IndexError) as error:
-        raise DataError(f"{where}: the annotations of WIDER FACE cannot be read ({error}); unpack them again.") from None
+        raise DataError(f"{where}: annotations of WIDER FACE cannot be read ({error}); unpack them again.") from None
     chosen: list[tuple[Path, np.ndarray]] = []
     for entry in source.img_info:
         faces = entry["annotations"]
         boxes = faces["bbox"].numpy().astype(np.float32)
-        usable = (boxes[:, 2:].min(axis=1) >= smallest) & (faces["invalid"].numpy() == 0)
-        if usable.all() and len(boxes) <= most:
+        if (boxes[:, 2:].min(axis=1) >= smallest).all() and not faces["invalid"].any():
             boxes[:, 2:] += boxes[:, :2]
             chosen.append((Path(entry["img_path"]), boxes))
-    if not chosen:
-        raise DataError(f"{where}: the {split} part holds no photograph with faces of {smallest:g} pixels or more.")
+    chosen.sort(key=lambda item: hashlib.sha256(item[0].name.encode()).digest())
 
     def read(item: tuple[Path, np.ndarray]) -> Photo:
         path, boxes = item
@@ -68,9 +67,18 @@ def load_wider_face(
         height, width = image.shape[:2]
         # Some official boxes reach over the edge; what is seen of the face is kept.
         boxes = np.clip(boxes, 0, np.array([width, height, width, height], np.float32))
-        return Photo(path.name, image, check_boxes(boxes, width, height, path))
+        if max(width, height) > longest_side:
+            scale = longest_side / max(width, height)
+            size = (round(width * scale), round(height * scale))
+            image = np.array(Image.fromarray(image).resize(size, Image.Resampling.BILINEAR, reducing_gap=2.0))
+            boxes = boxes * np.array([size[0] / width, size[1] / height] * 2, np.float32)
+        return Photo(path.name, image, boxes)
 
-    return map_threads(read, chosen[:limit])
+    photos = map_threads(read, chosen[:limit])
+    photos = [photo for photo in photos if (photo.boxes[:, 2:] - photo.boxes[:, :2]).min() >= smallest]
+    if not photos:
+        raise DataError(f"{where}: the {split} part holds no photograph with faces of {smallest:g} pixels or more.")
+    return photos
 
 
 def _fetch(root: str | os.PathLike[str], split: str, where: Path) -> WIDERFace:

@@ -144,6 +144,11 @@ class FaceDetector:
         _check_threshold(threshold)
         return threshold
 
+    def with_settings(self, **changes: object) -> "FaceDetector":
+        """The same network with other settings (threshold, min_face, tta, ...)."""
+        settings = {key: getattr(self, key) for key in _SETTINGS} | changes
+        return FaceDetector(self.network(), device=self.device, **settings)
+
     def network(self) -> nn.Module:
         """The network as it was trained (batch norm not folded), a copy on the CPU in evaluation mode."""
         if self.architecture is None:

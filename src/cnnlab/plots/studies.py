@@ -17,12 +17,13 @@ from cnnlab.plots.style import BLUE, GREEN, GREY, VERMILION, clean, new_figure, 
 def ablation(rows: Sequence[Mapping[str, Any]], metric: str = "validation metric") -> Figure:
     """What each configuration gains over the first row, the baseline; the largest gain on top.
 
-    The bars are 95 % intervals of the difference of two means (Welch 1947, unequal variances). A row with one run
-    has no interval: it is drawn hollow, and says so.
+    The bars are 95 % intervals of the difference: the row's own `interval` where it brings one (a bootstrap over
+    photographs, say), else that of two means (Welch 1947, unequal variances). A row with one run and no interval is
+    drawn hollow, and the axis says so.
 
     Args:
         rows: mappings with `name`, `changed` (in words), `mean`, `std` (of the sample), `n` and `values` (n numbers,
-            drawn as dots; may be empty).
+            drawn as dots; may be empty), and perhaps `interval`, the ends of the gain's 95 % interval.
         metric: the axis label, higher is better.
 
     Raises:
@@ -42,12 +43,13 @@ def ablation(rows: Sequence[Mapping[str, Any]], metric: str = "validation metric
         if row is base:
             axes.plot(0, place, "D", color=GREY, markersize=7)
             continue
-        half = _half_interval(row, base)
-        sure = half is not None and abs(gain) > half
+        interval = _interval(row, base)
+        sure = interval is not None and not interval[0] <= 0 <= interval[1]
         colour = GREY if not sure else (GREEN if gain > 0 else VERMILION)
-        if half is not None:
-            axes.errorbar(gain, place, xerr=half, color=colour, capsize=4, linewidth=2)
-        face = "white" if half is None else colour
+        if interval is not None:
+            ends = [[max(0.0, gain - interval[0])], [max(0.0, interval[1] - gain)]]
+            axes.errorbar(gain, place, xerr=ends, color=colour, capsize=4, linewidth=2)
+        face = "white" if interval is None else colour
         axes.plot(gain, place, "o", color=colour, markerfacecolor=face, markersize=8)
     axes.set_yticks(range(len(ordered)), [_row_name(row, row is base) for row in ordered], fontsize=9)
     axes.set_ylim(-0.6, len(ordered) - 0.4)
@@ -112,16 +114,20 @@ def study_history(
     return figure
 
 
-def _half_interval(row: Mapping[str, Any], base: Mapping[str, Any]) -> float | None:
-    """Half the 95 % interval of the difference of the means, None where one side has a single run."""
+def _interval(row: Mapping[str, Any], base: Mapping[str, Any]) -> tuple[float, float] | None:
+    """Ends of the 95 % interval of the gain, None where one side has a single run and the row brings no interval."""
+    if row.get("interval") is not None:
+        return tuple(row["interval"])
     if min(row["n"], base["n"]) < 2:
         return None
+    gain = row["mean"] - base["mean"]
     parts = [r["std"] ** 2 / r["n"] for r in (row, base)]
     total = sum(parts)
     if total == 0:
-        return 0.0
+        return gain, gain
     degrees = total**2 / sum(part**2 / (r["n"] - 1) for part, r in zip(parts, (row, base), strict=True))
-    return float(stats.t.ppf(0.975, degrees) * sqrt(total))
+    half = float(stats.t.ppf(0.975, degrees) * sqrt(total))
+    return gain - half, gain + half
 
 
 def _row_name(row: Mapping[str, Any], baseline: bool) -> str:
@@ -139,8 +145,9 @@ def _row_figures(row: Mapping[str, Any], base: Mapping[str, Any]) -> str:
 
 
 def _ablation_key(rows: Sequence[Mapping[str, Any]]) -> str:
-    single = min(row["n"] for row in rows) < 2
-    repeated = max(row["n"] for row in rows) > 1
+    intervals = [_interval(row, rows[0]) for row in rows[1:]]
+    single = None in intervals
+    repeated = any(interval is not None for interval in intervals)
     texts = ["bar: 95 % interval of the difference, coloured where it excludes zero"] if repeated else []
     return "; ".join(texts + (["hollow: a single run, no interval"] if single else []))
 

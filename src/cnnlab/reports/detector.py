@@ -50,12 +50,17 @@ def count_at(
     return {"faces": sum(len(photo.boxes) for photo in photos), "found": found, "false_alarms": alarms}
 
 
-def log_detector(run: Run, detector: FaceDetector, example: torch.Tensor, register: str = "") -> str | None:
-    """Store the detector file and the network as an MLflow model; returns the registered version, if registered."""
+def log_detector(
+    run: Run, detector: FaceDetector, example: torch.Tensor | None = None, register: str = ""
+) -> str | None:
+    """Store the detector file and, given example patches (uint8), the network as an MLflow model.
+
+    Returns the registered version, if it is registered. Trials of a study go without the model: it takes seconds.
+    """
     with tempfile.TemporaryDirectory() as folder:
         detector.save(Path(folder) / DETECTOR_FILE)
         run.log_file(Path(folder) / DETECTOR_FILE)
-    return run.log_model(detector.network(), example.float() / 255, register=register)
+    return None if example is None else run.log_model(detector.network(), example.float() / 255, register=register)
 
 
 def find_threshold(

@@ -1,6 +1,7 @@
 """An MLflow run as an experiment sees it: few verbs, each stores something that a reader of the UI wants."""
 
 import os
+import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -167,6 +168,13 @@ class Run:
         """Store a JSON artifact."""
         if self._client:
             self._client.log_dict(self.id, content, path)
+
+    def log_arrays(self, path: str, arrays: Mapping[str, np.ndarray]) -> None:
+        """Store arrays as a compressed npz artifact."""
+        if self._client:
+            with tempfile.TemporaryDirectory() as folder:
+                np.savez_compressed(Path(folder) / path, **arrays)
+                self.log_file(Path(folder) / path)
 
     def log_file(self, local: Path, folder: str = "") -> None:
         """Store a file as an artifact."""

@@ -15,6 +15,7 @@ from cnnlab.errors import StoreError
 from cnnlab.tracking.process import HOST, is_alive
 
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 # MLflow narrates its migrations and monitors, and warns of the pickles that we choose (`Run.log_model` says why)
 for name in ("alembic", "mlflow.store", "mlflow.system_metrics", "mlflow.tracking.fluent"):
     logging.getLogger(name).setLevel(logging.WARNING)

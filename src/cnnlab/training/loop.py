@@ -152,6 +152,7 @@ def fit(
         seconds = time.perf_counter() - began
         judged = average.module if average else model
         metrics = {
+            "epoch": epoch,
             "train/loss": sums[0].item() / max(sums[2].item(), 1),
             "train/accuracy": sums[1].item() / max(sums[2].item(), 1),
             **_validate(judged, val, val_objective or objective, training, fabric),

@@ -5,10 +5,14 @@ One process by default. Several come from Fabric's own launcher, which hands its
     fabric run --accelerator cpu --devices 2 --strategy ddp experiments/face/train.py
 """
 
+import logging
 import os
 
 import torch
 from lightning_fabric import Fabric
+
+logging.getLogger("lightning.fabric").setLevel(logging.WARNING)  # it would announce the precision at every fit
+logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
 
 
 def native_bf16() -> bool:

@@ -1,0 +1,159 @@
+"""How the trials of a face study are judged on validation, and compared with the plain network."""
+
+import io
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import mlflow
+import numpy as np
+import optuna
+import torch
+
+from cnnlab import plots
+from cnnlab.data.faces import FaceData, Photo
+from cnnlab.detection.detector import Detections, FaceDetector
+from cnnlab.evaluation.bootstrap import paired_difference
+from cnnlab.evaluation.detection import average_precision
+from cnnlab.reports.detector import detect_photos, log_detector
+from cnnlab.search import LABEL, RUN_ID, trial_rows
+from cnnlab.tracking import Run
+from cnnlab.training import Fit, predict
+
+EPOCH_PHOTOS = 24  # judged after every epoch; the whole of val only where a trial ends
+
+
+class Judge:
+    """Scores a network on validation: average precision on photographs and on collages of small worn faces.
+
+    The score is the mean of average precision at IoU 0.5 on the photographs and at 0.3 on the collages, so that a
+    detector that only knows large clean faces does not win. Where there are no photographs it is patch accuracy.
+
+    Attributes:
+        metric: the name of the score among the metrics of an epoch.
+        collages: group pictures made from the validation photographs.
+    """
+
+    def __init__(self, data: FaceData, collages: Sequence[Photo]) -> None:
+        self.photos, self.collages, self.val = data.photos["val"], list(collages), data.val
+        self.metric = "val/score" if self.photos else "val/accuracy"
+
+    def after_epoch(self, model: torch.nn.Module, epoch: int) -> dict[str, float]:
+        """Metrics on some of the photographs, quick enough for every epoch."""
+        if not self.photos:
+            return {}
+        return self._metrics(*self._detect(model, self.photos[:EPOCH_PHOTOS]), self.photos[:EPOCH_PHOTOS])
+
+    def log(self, child: Run, detector: FaceDetector, history: Fit) -> None:
+        """Store a trial's detector, curves, and what it found, from which trials are compared."""
+        child.log_figure("curves", plots.learning_curves(history.history, best_by=self.metric, mode="max"))
+        with_arrays: dict[str, np.ndarray] = {}
+        outputs, labels = predict(detector.network(), self.val)
+        with_arrays["right"] = (outputs[:, :2].flatten(1).argmax(1) == labels).numpy()
+        if self.photos:
+            for name, found in zip(("photo", "collage"), self._detect(detector.network(), self.photos), strict=True):
+                for index, (boxes, scores) in enumerate(found):
+                    with_arrays[f"{name}_{index}"] = np.column_stack([boxes, scores])
+        child.log_arrays("validation.npz", with_arrays)
+        log_detector(child, detector)
+
+    def score(self, arrays: Mapping[str, np.ndarray], items: Sequence[int]) -> float:
+        """The score from stored arrays, on the validation items with these indices."""
+        if not self.photos:
+            return float(arrays["right"][list(items)].mean())
+        photos, collages = ([i for i in items if i < len(self.photos)], [i for i in items if i >= len(self.photos)])
+        parts = []
+        for name, chosen, truths, iou in (
+            ("photo", photos, self.photos, 0.5),
+            ("collage", [i - len(self.photos) for i in collages], self.collages, 0.3),
+        ):
+            if chosen:
+                found = [_detections(arrays[f"{name}_{i}"]) for i in chosen]
+                parts.append(average_precision(found, [truths[i].boxes for i in chosen], iou))
+        return float(np.mean(parts))
+
+    @property
+    def count(self) -> int:
+        """Number of validation items that `score` can be asked for."""
+        return len(self.photos) + len(self.collages) if self.photos else len(self.val)
+
+    def _detect(
+        self, model: torch.nn.Module, photos: Sequence[Photo]
+    ) -> tuple[list[Detections], list[Detections]]:
+        heights = [box[3] - box[1] for photo in photos for box in photo.boxes]
+        smallest = max(20.0, 0.6 * float(min(heights, default=24)))
+        on_photos = FaceDetector(model, min_face=smallest)
+        on_collages = FaceDetector(model, min_face=20)
+        return detect_photos(on_photos, photos), detect_photos(on_collages, self.collages)
+
+    def _metrics(
+        self, on_photos: list[Detections], on_collages: list[Detections], photos: Sequence[Photo]
+    ) -> dict[str, float]:
+        ap = average_precision(on_photos, [photo.boxes for photo in photos], 0.5)
+        worn = average_precision(on_collages, [photo.boxes for photo in self.collages], 0.3)
+        return {"val/ap50": ap, "val/collage_ap30": worn, "val/score": (ap + worn) / 2}
+
+
+def compare_trials(run: Run, study: optuna.Study, judge: Judge, plain: Mapping[str, Any]) -> str:
+    """Table and figures of all trials against the plain network; returns the plain network's run id."""
+    client = mlflow.MlflowClient()
+    rows, arrays = [], {}
+    for trial in trial_rows(study):
+        run_id = trial.user_attrs[RUN_ID]
+        metrics = client.get_run(run_id).data.metrics
+        complete = trial.state == optuna.trial.TrialState.COMPLETE
+        if complete:
+            path = mlflow.artifacts.download_artifacts(run_id=run_id, artifact_path="validation.npz")
+            arrays[trial.number] = dict(np.load(path))
+        changed = {k: v for k, v in trial.params.items() if plain[k] != v}
+        rows.append({
+            "trial": trial.number, "name": trial.user_attrs.get(LABEL, f"trial {trial.number}"), "run_id": run_id,
+            "changed": ", ".join(f"{k}={_short(v)}" for k, v in changed.items()), "complete": complete,
+            "value": trial.value, "accuracy": metrics.get("val/accuracy", float("nan")),
+        })  # fmt: skip
+    base = next(row for row in rows if not row["changed"])
+    everything = range(judge.count)
+    for row in rows:
+        if row["complete"]:
+            own, plain_arrays = arrays[row["trial"]], arrays[base["trial"]]
+            row["score"] = judge.score(own, everything)
+            row["val_accuracy"] = float(own["right"].mean())
+            row["interval"] = paired_difference(
+                lambda items, which, pair=(plain_arrays, own): judge.score(pair[which], items), judge.count
+            )
+    ranked = sorted((r for r in rows if r["complete"]), key=lambda r: -r["score"])
+    figure_rows = [base, *(r for r in ranked if r is not base)]
+    what = "AP50 on photographs and AP30 on collages, mean" if judge.photos else "patch accuracy"
+    run.log_figure("comparison", plots.ablation(
+        [{**r, "mean": r["score"], "std": 0.0, "n": 1, "values": ()} for r in figure_rows], metric=f"validation score ({what})"
+    ))  # fmt: skip
+    run.log_figure("study", plots.study_history(
+        [{"number": t.number, "value": t.value, "state": t.state.name} for t in study.trials], metric=judge.metric
+    ))  # fmt: skip
+    table = _table(base, ranked, [r for r in rows if not r["complete"]], len(judge.val), what)
+    run.log_text("comparison.md", table)
+    print(table, flush=True)
+    return base["run_id"]
+
+
+def _table(base: dict, ranked: list[dict], pruned: list[dict], patches: int, what: str) -> str:
+    lines = io.StringIO()
+    print(f"Validation score: {what}. Gain over the plain network with the 95 % interval of a paired bootstrap.\n", file=lines)
+    print(f"| configuration | accuracy on {patches} val patches | score | gain | changed |\n|---|---|---|---|---|", file=lines)
+    for row in ranked:
+        low, high = row["interval"]
+        gain = "—" if row is base else f"{row['score'] - base['score']:+.3f} [{low:+.3f}, {high:+.3f}]"
+        print(
+            f"| {row['name']} | {100 * row['val_accuracy']:.1f} % | {row['score']:.3f} | {gain} | {row['changed']} |",
+            file=lines,
+        )
+    for row in pruned:
+        print(f"| {row['name']} | pruned | {row['value']:.3f} | — | {row['changed']} |", file=lines)
+    return lines.getvalue()
+
+
+def _detections(array: np.ndarray) -> Detections:
+    return array[:, :4], array[:, 4]
+
+
+def _short(value: Any) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
