@@ -1,4 +1,4 @@
-"""A3 · Improve the face detector: a study over architecture, optimiser, regularisation, augmentation and hard negatives.
+"""A3 · Improve the face detector: a study of architecture, optimiser, regularisation, augmentation, hard negatives.
 
     mlflow run . -e face_improve -P data=DIR -P image=PHOTO.jpg
 
@@ -8,7 +8,7 @@ photographs. The winner is trained again for longer, its threshold found on vali
 photographs beside the plain network, run on the four full images and on one of yours, stored as an MLflow model and
 registered with the alias `champion`. The same command continues a stopped study, from the last epoch of its last trial.
 
-Budget on two CPU cores: with the embedded pictures under ten minutes; with the 858 photographs about an hour and a half.
+Budget on two CPU cores: under ten minutes with the embedded pictures, about an hour and a half with 858 photographs.
 
 Result: no recorded run yet
 """
@@ -32,12 +32,17 @@ from cnnlab.errors import ConfigError
 from cnnlab.experiment import CHECKPOINTS, Experiment, Outcome, fingerprint, main
 from cnnlab.models import build_model
 from cnnlab.reports.detector import (
-    count_at, detect_photos, find_threshold, judge, log_detections, log_detector,
+    count_at,
+    detect_photos,
+    find_threshold,
+    judge,
+    log_detections,
+    log_detector,
 )  # fmt: skip
 from cnnlab.reports.face_study import Judge, compare_trials
 from cnnlab.search import LABEL, Search, params_digest, search
 from cnnlab.tracking import Run
-from cnnlab.tracking.models import DETECTOR_FILE, detector_file, promote
+from cnnlab.tracking.models import detector_file, promote
 from cnnlab.training import Classification, Fit, Training, fit
 
 # `face_net_boxes` is trained on whole scenes, so that every window of a photograph is a sample and the focal loss keeps
@@ -191,7 +196,7 @@ def run(config: Config, run: Run) -> Outcome:
     best = study.best_trial
     label = best.user_attrs.get(LABEL, f"trial {best.number}")
     run.set_tags({"winner": label, "winner.params": best.params})
-    print(f"Winner: {label}, {judge_trials.metric} {best.value:.4f}. Training it for {final_epochs} epochs.", flush=True)
+    print(f"Winner: {label} ({judge_trials.metric} {best.value:.4f}), now for {final_epochs} epochs.", flush=True)
 
     checkpoint = CHECKPOINTS / "face_improve" / f"{name} final.pt"
     if not config.resume:
@@ -215,13 +220,14 @@ def run(config: Config, run: Run) -> Outcome:
 def finish(
     config: Config, run: Run, data: FaceData, detector: FaceDetector, baseline: Path, own: list[Photo]
 ) -> dict[str, float]:
-    """Threshold on validation, one look at test beside the plain network, pictures on the full images and the user's."""
+    """Threshold on validation, one look at test beside the plain network, pictures of the full images and your own."""
     metrics: dict[str, float] = {}
     val, test, full = data.photos["val"], data.photos["test"], data.full_images
     chosen_on, where = (val, "val") if val else (full, "the full images")
     if chosen_on:
         on_val = detect_photos(detector, chosen_on, title="threshold")
-        detector.threshold = metrics["threshold"] = find_threshold(run, on_val, chosen_on, where, config.max_false_alarms)
+        detector.threshold = find_threshold(run, on_val, chosen_on, where, config.max_false_alarms)
+        metrics["threshold"] = detector.threshold
     if test:
         plain = FaceDetector.load(baseline)
         detectors = {"test": detector, "test_plain": plain}
@@ -259,8 +265,9 @@ def _summary(metrics: dict[str, Any], label: str, tested: int, registered: str) 
     parts = [f"Winner: {label}, {100 * metrics['val_accuracy']:.1f} % of validation patches right"]
     if "test_ap50" in metrics:
         parts.append(
-            f"average precision {metrics['test_ap50']:.3f} at IoU 0.5 and {metrics['test_ap30']:.3f} at 0.3 on {tested} "
-            f"test photographs (plain network {metrics['test_plain_ap50']:.3f} and {metrics['test_plain_ap30']:.3f})"
+            f"average precision {metrics['test_ap50']:.3f} at IoU 0.5 and {metrics['test_ap30']:.3f} at 0.3 on "
+            f"{tested} test photographs (plain network {metrics['test_plain_ap50']:.3f} and "
+            f"{metrics['test_plain_ap30']:.3f})"
         )
     if "full_images_found" in metrics:
         parts.append(

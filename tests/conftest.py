@@ -22,7 +22,7 @@ def face_photos_dir() -> Path:
     """The folder with face_photos/ and full_images/, named by CNNLAB_DATA."""
     folder = os.environ.get("CNNLAB_DATA", "")
     if not (folder and (Path(folder) / "face_photos").is_dir()):
-        pytest.skip("needs the real photographs: set CNNLAB_DATA to the folder that holds face_photos/ and full_images/")
+        pytest.skip("needs the real photographs: set CNNLAB_DATA to the folder with face_photos/ and full_images/")
     return Path(folder)
 
 

@@ -21,7 +21,8 @@ class Config(Experiment):
 
 
 def test_settings_come_as_mlflow_projects_writes_them():
-    config = parse(Config, "doc", ["--quick", "true", "--training.lr", "0.1", "--training.batch_size=8", "--tta", "--width=5"])
+    argv = ["--quick", "true", "--training.lr", "0.1", "--training.batch_size=8", "--tta", "--width=5"]
+    config = parse(Config, "doc", argv)
     assert (config.quick, config.tta, config.width) == (True, True, 5)
     assert (config.training.lr, config.training.batch_size) == (0.1, 8)
     assert parse(Config, "doc", ["--tta=false", "--quick", "False"]) == Config()

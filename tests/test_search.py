@@ -125,7 +125,7 @@ with Run.start("study", {{}}, "A study.", experiment="test") as run:
 
 
 def test_kill_9_during_an_epoch_loses_at_most_that_epoch(store, repository):
-    """Killed in the third epoch of the first trial; the same command then finishes two trials, the first from epoch 3."""
+    """Killed in the third epoch of the first trial; the same command then finishes both, the first from epoch 3."""
     environment = os.environ | {"MLFLOW_TRACKING_URI": f"sqlite:///{store}/mlflow.db", "OMP_NUM_THREADS": "1"}
 
     def start(pause: float) -> subprocess.Popen:

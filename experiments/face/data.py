@@ -2,10 +2,11 @@
 
     mlflow run . -e face_data -P photos=DIR -P output=data/faces
 
-DIR holds photographs and a `boxes.csv` (image,x,y,width,height or image,x1,y1,x2,y2); `wider:DIR` stands for WIDER FACE,
-`embedded` for the pictures that packages carry. The result is the course's layout: `train/` and `val/` with a folder of
-48x48 patches per class, `full_images/` and `full_boxes/`. Faces are cut with small shifts and scales, background includes
-small parts of faces and near misses; the split is by photograph, and the same seed gives the same files.
+DIR holds photographs and a `boxes.csv` (image,x,y,width,height or image,x1,y1,x2,y2); `wider:DIR` stands for WIDER
+FACE, `embedded` for the pictures that packages carry. The result is the course's layout: `train/` and `val/` with a
+folder of 48x48 patches per class, `full_images/` and `full_boxes/`. Faces are cut with small shifts and scales,
+background includes small parts of faces and near misses; the split is by photograph, and the same seed gives the same
+files.
 
 Result: no recorded run yet
 """

@@ -115,7 +115,8 @@ def detect_folder(config: Config, run: Run, detector: FaceDetector) -> Outcome:
         rows += [[name, *(f"{v:.1f}" for v in box), f"{score:.4f}"] for box, score in zip(boxes, scores, strict=True)]
         if len(shown) < 6:
             shown.append({"image": image, "boxes": boxes, "scores": scores, "truths": None, "title": name})
-    if not shown:
+    searched = len(paths) - len(unreadable)
+    if not searched:
         raise DataError(f"None of the {len(paths)} images in {config.images} can be read; the first: {unreadable[0]}")
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows([["image", "x1", "y1", "x2", "y2", "score"], *rows])
@@ -131,8 +132,8 @@ def detect_folder(config: Config, run: Run, detector: FaceDetector) -> Outcome:
     run.log_text("unreadable.txt", "\n".join(unreadable))
     run.log_figure("detections", plots.detection_sheet(shown))
     return Outcome(
-        {"images": float(len(paths) - len(unreadable)), "unreadable": float(len(unreadable)), "detections": float(len(rows))},
-        f"{len(rows)} faces at threshold {threshold:.3f} in {len(paths) - len(unreadable)} images"
+        {"images": float(searched), "unreadable": float(len(unreadable)), "detections": float(len(rows))},
+        f"{len(rows)} faces at threshold {threshold:.3f} in {searched} images"
         + (f" ({len(unreadable)} could not be read)" if unreadable else "")
         + (f", written to {config.output}." if config.output else "; detections.csv is in the run."),
     )

@@ -64,14 +64,14 @@ def run(config: Config, run: Run) -> Outcome:
     spread = f" ± {100 * error:.1f} ({len(seeds)} seeds)" if error is not None else ""
     return Outcome(
         {"val_accuracy": accuracies, "val_loss": losses},
-        f"{config.model}: {100 * sum(accuracies) / len(seeds):.1f} %{spread} of {len(data.val)} validation patches right "
-        f"({data.name}).",
+        f"{config.model}: {100 * sum(accuracies) / len(seeds):.1f} %{spread} of {len(data.val)} validation patches "
+        f"right ({data.name}).",
         seeds,
     )
 
 
 def train_once(config: Config, data, run: Run, seed: int, first: bool):
-    """One training; its curves are the run's own for the first seed, and carry the seed in their names for the others."""
+    """One training; the first seed's curves are the run's own, those of the others carry the seed in their names."""
     prefix = "" if first else f"seed_{seed}/"
     torch.manual_seed(seed)
     model = build_model(config.model, num_classes=2)

@@ -1,7 +1,7 @@
 """What an experiment is: a frozen dataclass of settings, a function `run(config, run) -> Outcome`, and `main`.
 
-`main` makes the command line from the dataclass, opens the MLflow run, stores what every run stores, and prints where to
-look. An experiment states only what is its own.
+`main` makes the command line from the dataclass, opens the MLflow run, stores what every run stores, and prints where
+to look. An experiment states only what is its own.
 """
 
 import dataclasses
@@ -14,7 +14,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -51,7 +51,7 @@ class Experiment:
 
 @dataclass
 class Outcome:
-    """What an experiment returns: figures by name (several values where several seeds ran) and a sentence for people."""
+    """What an experiment returns: figures by name (one value for each seed that ran) and a sentence for people."""
 
     metrics: dict[str, float | list[float]]
     summary: str
@@ -115,12 +115,12 @@ def _record(run: Run, outcome: Outcome, revision: dict[str, str], seconds: float
     data = next(iter(run.datasets.values()), {"name": "none", "digest": "", "splits": {}})
     return Record(
         entry_point=run.entry_point, run_id=run.id, commit=revision["commit"], dirty=revision["dirty"] != "false",
-        date=datetime.now(timezone.utc).date().isoformat(), hardware=hardware(), data=data, seeds=outcome.seeds,
+        date=datetime.now(UTC).date().isoformat(), hardware=hardware(), data=data, seeds=outcome.seeds,
         metrics=aggregate(_lists(outcome.metrics)), seconds=seconds,
     )  # fmt: skip
 
 
-# ---- settings ----------------------------------------------------------------------------------------------------------
+# ---- settings --------------------------------------------------------------------------------------------------------
 def parse(config_type: type[C], doc: str, argv: list[str] | None = None) -> C:
     """Settings from the command line; `-P name=value` of `mlflow run` arrives here as `--name value`.
 
@@ -185,7 +185,7 @@ def checkpoint_path(entry_point: str, stamp: str, resume: bool) -> Path:
 
 
 def _end_with_parent() -> None:
-    # `mlflow run` that is terminated would leave its child training: on Linux the kernel tells us, and the run is closed
+    # a terminated `mlflow run` would leave its child training: on Linux the kernel tells us, and the run is closed
     def stop(*_: object) -> None:
         raise KeyboardInterrupt
 

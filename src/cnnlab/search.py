@@ -1,4 +1,4 @@
-"""Optuna studies that can be stopped at any moment and resumed: planned trials and no more, none repeated, none lost."""
+"""Optuna studies that can be stopped at any moment and resumed: the planned trials and no more, none repeated."""
 
 import hashlib
 import json
@@ -210,7 +210,8 @@ def _open_study(
         study.set_user_attr(SPACE, described)
     elif earlier != described:
         changed = sorted(k for k in {*earlier, *described} if earlier.get(k) != described.get(k))
-        raise ConfigError(f"The study {name} was made with another search space (changed: {', '.join(changed)}): {remedy}")
+        what = f"another search space (changed: {', '.join(changed)})"
+        raise ConfigError(f"The study {name} was made with {what}: {remedy}")
     return study
 
 

@@ -131,7 +131,10 @@ def test_a_missing_folder_names_the_choices():
 
 
 def wider_face(root, photos):
-    """The official folders and annotation format, with invented photographs; the last one has an invalid face."""
+    """The official folders and annotation format (x y w h blur expression illumination invalid occlusion pose).
+
+    The photographs are invented; the last has an invalid face, the first an occluded one in an unusual pose.
+    """
     base = root / "widerface"
     for folder in ("WIDER_train", "WIDER_val", "WIDER_test", "wider_face_split"):
         (base / folder).mkdir(parents=True)
@@ -143,8 +146,9 @@ def wider_face(root, photos):
             Image.fromarray(photo.image).save(path)
             x1, y1, x2, y2 = (int(value) for value in photo.boxes[0])
             invalid = int(photo is photos[-1])
-            lines += [f"0--Parade/{path.name}", "1", f"{x1} {y1} {x2 - x1} {y2 - y1} 0 0 0 {invalid} 0 0 "]
-            lines[-1] = f"{x1} {y1} {x2 - x1} {y2 - y1} 0 0 0 0 0 {invalid}"
+            hidden = 2 * int(photo is photos[0])
+            face = f"{x1} {y1} {x2 - x1} {y2 - y1} 0 0 0 {invalid} {hidden} {hidden // 2} "
+            lines += [f"0--Parade/{path.name}", "1", face]
         (base / "wider_face_split" / f"wider_face_{split}_bbx_gt.txt").write_text("\n".join(lines) + "\n")
     return root
 
@@ -152,7 +156,7 @@ def wider_face(root, photos):
 def test_wider_face(tmp_path, photos):
     root = wider_face(tmp_path, photos)
     loaded = {photo.name: photo for photo in load_wider_face(root, "train")}
-    assert len(loaded) == 19 and "0019.jpg" not in loaded
+    assert len(loaded) == 19 and "0019.jpg" not in loaded and "0000.jpg" in loaded
     np.testing.assert_array_equal(loaded["0003.jpg"].boxes, photos[3].boxes)
     half = load_wider_face(root, "val", longest_side=60, limit=5, smallest=10)
     assert len(half) == 5 and all(photo.image.shape == (50, 60, 3) for photo in half)

@@ -26,7 +26,8 @@ def bright_or_dark(split: str, count: int = 64) -> ImageSet:
 
 def small_net(seed: int = 0) -> nn.Module:
     torch.manual_seed(seed)
-    return nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Dropout(0.2), nn.Flatten(), nn.Linear(144, 2))
+    features = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.ReLU())
+    return nn.Sequential(features, nn.Dropout(0.2), nn.Flatten(), nn.Linear(144, 2))
 
 
 def noisy(images, generator):

@@ -111,9 +111,8 @@ def _blur(y: Tensor, sigma: float) -> Tensor:
         padded = F.pad(y, (3, 3, 0, 0) if axis == -1 else (0, 0, 3, 3), mode="replicate")
         y = y * weights[0]
         for k in (1, 2, 3):
-            if weights[k] > 0.002:
-                y.add_(padded.narrow(axis, 3 - k, side), alpha=weights[k])
-                y.add_(padded.narrow(axis, 3 + k, side), alpha=weights[k])
+            y.add_(padded.narrow(axis, 3 - k, side), alpha=weights[k])
+            y.add_(padded.narrow(axis, 3 + k, side), alpha=weights[k])
     return y
 
 

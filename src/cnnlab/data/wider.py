@@ -56,7 +56,10 @@ def load_wider_face(
     for entry in source.img_info:
         faces = entry["annotations"]
         boxes = faces["bbox"].numpy().astype(np.float32)
-        if (boxes[:, 2:].min(axis=1) >= smallest).all() and not faces["invalid"].any():
+        # The annotations' readme has `invalid` as eighth number of a row (blur, expression, illumination, invalid,
+        # occlusion, pose); torchvision 0.29 calls the eighth `occlusion` and the tenth, the pose, `invalid`.
+        invalid = faces["occlusion"]
+        if (boxes[:, 2:].min(axis=1) >= smallest).all() and not invalid.any():
             boxes[:, 2:] += boxes[:, :2]
             chosen.append((Path(entry["img_path"]), boxes))
     chosen.sort(key=lambda item: hashlib.sha256(item[0].name.encode()).digest())

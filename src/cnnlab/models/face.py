@@ -106,9 +106,15 @@ class FaceNet(nn.Module):
         self.dropout = nn.Dropout2d(dropout)
         self.predict = nn.Conv2d(f, num_classes + 4 * boxes, 1)
 
+    def to_bfloat16(self) -> "FaceNet":
+        """Convolutions in bfloat16, in place, for processors that compute in it; the last layer stays as it is."""
+        self.features.to(torch.bfloat16)
+        self.extra.to(torch.bfloat16)
+        return self
+
     def forward(self, images: Tensor) -> Tensor:
         """(B, 3, H, W) in [0, 1] -> (B, classes [+ 4], h, w)."""
-        x = self.features(images)
+        x = self.features(images.to(self.features[0][0].weight.dtype))
         for block in self.extra:
             x = x + block(x)
         # The last layer keeps its own precision when the rest runs in bfloat16: scores near 1 need the digits.

@@ -1,4 +1,4 @@
-"""What a run stores about a face detector: its figures on photographs, its threshold and why, pictures, the threshold page."""
+"""What a run stores about a face detector: figures on photographs, the threshold and why, pictures, the page."""
 
 import tempfile
 from collections.abc import Sequence
@@ -70,7 +70,8 @@ def find_threshold(
     curve = precision_recall(predictions, [photo.boxes for photo in photos], iou_threshold=0.3)
     threshold, reason = choose_threshold(curve, max_false_alarms_per_image=max_false_alarms)
     reason = f"Chosen on {where} ({len(photos)} photographs): {reason}"
-    run.log_figure("threshold", plots.precision_recall(curve, chosen=threshold, title=f"Precision and recall on {where}"))
+    figure = plots.precision_recall(curve, chosen=threshold, title=f"Precision and recall on {where}")
+    run.log_figure("threshold", figure)
     run.log_text("threshold.md", f"# Threshold {threshold:.4f}\n\n{reason}\n")
     run.set_tags({"threshold": f"{threshold:.4f}", "threshold.reason": reason})
     print(f"Threshold {threshold:.3f}. {reason}", flush=True)
@@ -84,7 +85,7 @@ def log_detections(run: Run, detector: FaceDetector, photos: Sequence[Photo], th
         for nms, predictions in found.items():
             sheet = [_sheet_item(photo, *_above(p, threshold)) for photo, p in zip(photos, predictions, strict=True)]
             figure = plots.detection_sheet(sheet, iou_threshold=0.3)
-            figure.suptitle(f"threshold {threshold:.3f}, nms {'on' if nms else 'off'}", y=1.0)
+            figure.suptitle(f"threshold {threshold:.3f}, nms {'on' if nms else 'off'}")
             run.log_figure(f"detections_{name}_nms_{'on' if nms else 'off'}", figure)
     items = [
         {"name": photo.name, "image": photo.image, "truths": photo.boxes, "detections": {"raw": raw, "nms": kept}}

@@ -1,6 +1,5 @@
 """How the trials of a face study are judged on validation, and compared with the plain network."""
 
-import io
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -123,9 +122,8 @@ def compare_trials(run: Run, study: optuna.Study, judge: Judge, plain: Mapping[s
     ranked = sorted((r for r in rows if r["complete"]), key=lambda r: -r["score"])
     figure_rows = [base, *(r for r in ranked if r is not base)]
     what = "AP50 on photographs and AP30 on collages, mean" if judge.photos else "patch accuracy"
-    run.log_figure("comparison", plots.ablation(
-        [{**r, "mean": r["score"], "std": 0.0, "n": 1, "values": ()} for r in figure_rows], metric=f"validation score ({what})"
-    ))  # fmt: skip
+    figure_rows = [{**r, "mean": r["score"], "std": 0.0, "n": 1, "values": ()} for r in figure_rows]
+    run.log_figure("comparison", plots.ablation(figure_rows, metric=f"validation score ({what})"))
     run.log_figure("study", plots.study_history(
         [{"number": t.number, "value": t.value, "state": t.state.name} for t in study.trials], metric=judge.metric
     ))  # fmt: skip
@@ -136,19 +134,19 @@ def compare_trials(run: Run, study: optuna.Study, judge: Judge, plain: Mapping[s
 
 
 def _table(base: dict, ranked: list[dict], pruned: list[dict], patches: int, what: str) -> str:
-    lines = io.StringIO()
-    print(f"Validation score: {what}. Gain over the plain network with the 95 % interval of a paired bootstrap.\n", file=lines)
-    print(f"| configuration | accuracy on {patches} val patches | score | gain | changed |\n|---|---|---|---|---|", file=lines)
+    lines = [
+        f"Validation score: {what}. Gain over the plain network with the 95 % interval of a paired bootstrap.",
+        "",
+        f"| configuration | accuracy on {patches} val patches | score | gain | changed |",
+        "|---|---|---|---|---|",
+    ]
     for row in ranked:
         low, high = row["interval"]
         gain = "—" if row is base else f"{row['score'] - base['score']:+.3f} [{low:+.3f}, {high:+.3f}]"
-        print(
-            f"| {row['name']} | {100 * row['val_accuracy']:.1f} % | {row['score']:.3f} | {gain} | {row['changed']} |",
-            file=lines,
-        )
-    for row in pruned:
-        print(f"| {row['name']} | pruned | {row['value']:.3f} | — | {row['changed']} |", file=lines)
-    return lines.getvalue()
+        accuracy = f"{100 * row['val_accuracy']:.1f} %"
+        lines.append(f"| {row['name']} | {accuracy} | {row['score']:.3f} | {gain} | {row['changed']} |")
+    lines += [f"| {row['name']} | pruned | {row['value']:.3f} | — | {row['changed']} |" for row in pruned]
+    return "\n".join(lines) + "\n"
 
 
 def _detections(array: np.ndarray) -> Detections:

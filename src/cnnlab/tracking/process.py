@@ -1,4 +1,4 @@
-"""Which process a run belongs to, and whether it still lives: how what a `kill -9` left behind is told from what runs."""
+"""Which process a run belongs to and whether it lives: how the leavings of a `kill -9` are told from what runs."""
 
 import socket
 

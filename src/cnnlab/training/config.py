@@ -29,7 +29,7 @@ class Training:
     patience: int = 0
     """stop after this many epochs without a better `monitor`; 0 is off"""
     monitor: str = "val/loss"
-    """metric that chooses the best epoch (`last` keeps the last one); names with `loss` are minimised, others maximised"""
+    """metric that chooses the best epoch (`last` keeps the last one); a loss is minimised, all else maximised"""
     precision: Literal["auto", "32-true", "bf16-mixed", "16-mixed"] = "auto"
     """auto is bf16 where the processor computes in it, else 32-bit"""
 

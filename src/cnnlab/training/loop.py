@@ -1,4 +1,4 @@
-"""The training loop: one for every experiment, resumable at each epoch, the same on a CPU, a GPU or several processes."""
+"""The training loop: one for every experiment, resumable at each epoch, the same on CPU, GPU or several processes."""
 
 import copy
 import time
@@ -43,7 +43,7 @@ def to_float(images: Tensor, generator: torch.Generator | None = None) -> Tensor
 
 
 def batches(dataset: Dataset, batch_size: int, generator: torch.Generator | None = None) -> DataLoader:
-    """A DataLoader over a data set that hands out whole batches through `__getitems__`; shuffled if given a generator."""
+    """A DataLoader over a data set that hands out whole batches by `__getitems__`; shuffled if given a generator."""
     return DataLoader(
         dataset, batch_size=batch_size, shuffle=generator is not None, generator=generator, collate_fn=_as_is
     )

@@ -23,7 +23,7 @@ def native_bf16() -> bool:
 
 
 def make_fabric(precision: str = "auto") -> Fabric:
-    """A Fabric for `precision`, already launched; a setting of Fabric's launcher wins over ours."""
+    """A launched Fabric for `precision`; a setting of Fabric's launcher wins over ours."""
     if precision == "auto":
         precision = "bf16-mixed" if native_bf16() else "32-true"
     launched = "LT_CLI_USED" in os.environ
@@ -31,5 +31,6 @@ def make_fabric(precision: str = "auto") -> Fabric:
     if "LT_PRECISION" not in os.environ:
         settings["precision"] = precision
     fabric = Fabric(**settings)
-    fabric.launch()
+    if not launched:
+        fabric.launch()
     return fabric
