@@ -39,7 +39,7 @@ from cnnlab.reports.detector import (
     log_detections,
     log_detector,
 )  # fmt: skip
-from cnnlab.reports.face_study import Judge, compare_trials
+from cnnlab.reports.face_study import Judge, compare_trials, patches_for
 from cnnlab.search import LABEL, Search, params_digest, search
 from cnnlab.tracking import Run
 from cnnlab.tracking.models import detector_file, promote
@@ -57,9 +57,9 @@ SPACE = {
     "optimizer": CategoricalDistribution(["adam", "adamw", "sgd"]),
     "lr": FloatDistribution(1e-4, 2e-2, log=True),
     "schedule": CategoricalDistribution(["constant", "cosine", "one_cycle"]),
-    "weight_decay": CategoricalDistribution([0.0, 1e-4, 1e-2, 5e-2]),
+    "weight_decay": CategoricalDistribution([0.0, 1e-3, 2e-2, 5e-2]),
     "augmentation": CategoricalDistribution(["none", "light", "heavy"]),
-    "ema": CategoricalDistribution([0.0, 0.99, 0.998]),
+    "ema": CategoricalDistribution([0.0, 0.998]),
     "early_stopping": CategoricalDistribution([0, 3]),
 }
 PLAIN = {
@@ -67,25 +67,25 @@ PLAIN = {
     "optimizer": "adam", "lr": 3e-4, "schedule": "constant", "weight_decay": 0.0, "augmentation": "none", "ema": 0.0,
     "early_stopping": 0,
 }  # fmt: skip
-OPTIMISER = {"optimizer": "adamw", "lr": 2e-3, "schedule": "one_cycle", "weight_decay": 1e-2, "ema": 0.99}
+OPTIMISER = {"optimizer": "adamw", "lr": 3e-3, "schedule": "one_cycle", "weight_decay": 2e-2, "ema": 0.998}
 NETWORK = {"network": "face_net", "norm": "batch", "activation": "relu"}
-SCENES = {**NETWORK, "network": "face_net_boxes", "optimizer": "adamw", "lr": 2e-3}
+SCENES = {**NETWORK, "network": "face_net_boxes", "lr": 3e-3}
 FIRST = {
     "plain network": PLAIN,
     "optimiser": PLAIN | OPTIMISER,
     "augmentation": PLAIN | {"augmentation": "heavy"},
     "architecture": PLAIN | NETWORK,
-    "regularisation": PLAIN | {"network": "face_net", "dropout": 0.2, "weight_decay": 1e-2, "early_stopping": 3},
+    "regularisation": PLAIN | {"network": "face_net", "dropout": 0.2, "weight_decay": 2e-2, "early_stopping": 3},
     "hard negatives and boxes": PLAIN | SCENES,
     "all together": PLAIN | OPTIMISER | SCENES | {"augmentation": "heavy", "depth": 1, "schedule": "one_cycle"},
 }
 
-WIDTHS = (16, 32, 64, 64, 96, 128)
+WIDTHS = (16, 32, 32, 64, 96, 128)
 AUGMENTATIONS = {
     "none": Augmentation(),
     "light": Augmentation(contrast=0.2, brightness=0.1, colour=0.1),
     "heavy": Augmentation(
-        grey=0.3, colour=0.2, gamma=0.5, contrast=0.4, brightness=0.15, blur=0.2, coarse=0.2, noise=0.3, blocks=0.2
+        grey=0.4, colour=0.15, gamma=0.7, contrast=0.4, brightness=0.15, blur=0.2, coarse=0.25, noise=0.4, blocks=0.2
     ),
 }
 
@@ -98,9 +98,9 @@ class Config(Experiment):
     """one photograph of your choice, to run the winner on"""
     search: Search = field(default_factory=Search)
     trial_epochs: int = 0
-    """epochs of a trial; 0 is 4 with the embedded pictures, 8 with your own"""
+    """epochs of a trial; 0 is 4 with the embedded pictures, 6 with your own"""
     final_epochs: int = 0
-    """epochs of the winner's last training; 0 is 12 with the embedded pictures, 60 with your own"""
+    """epochs of the winner's last training; 0 is 8 with the embedded pictures, 60 with your own"""
     tta: bool = True
     """judge the winner with test-time augmentation too"""
     max_false_alarms: float = 0.1
@@ -120,7 +120,7 @@ class Config(Experiment):
 
     def epochs(self, embedded: bool) -> tuple[int, int]:
         """Epochs of a trial and of the last training."""
-        return self.trial_epochs or (4 if embedded else 8), self.final_epochs or (12 if embedded else 60)
+        return self.trial_epochs or (4 if embedded else 6), self.final_epochs or (8 if embedded else 60)
 
 
 def build(params: dict[str, Any]) -> nn.Module:
@@ -152,15 +152,17 @@ def train(
     model = build(params)
     augmentation = AUGMENTATIONS[params["augmentation"]]
     if params["network"] == "face_net_boxes" and data.photos["train"]:
-        train_set, objective = FaceCrops(data.photos["train"], data.negatives, seed=config.seed), Detection()
+        scenes = max(4 * len(data.photos["train"]), 32 if config.quick else 1600)
+        train_set = FaceCrops(data.photos["train"], data.negatives, length=scenes, seed=config.seed)
+        objective = Detection()
     else:
         train_set, objective = data.train, Classification()
         if params["augmentation"] != "none":  # scenes are mirrored and shifted as they are drawn; patches here
             augmentation = replace(augmentation, flip=0.5, shift=2)
     history = fit(
-        model, train_set, data.val, training_of(params, epochs, judge.metric), seed=config.seed, objective=objective,
-        val_objective=Detection(), transform=augmentation, evaluate=judge.after_epoch, on_epoch=on_epoch,
-        checkpoint=checkpoint, fingerprint=fingerprint(params, data.digest), title=title,
+        model, train_set, patches_for(model, data.val), training_of(params, epochs, judge.metric), seed=config.seed,
+        objective=objective, val_objective=Detection(), transform=augmentation, evaluate=judge.after_epoch,
+        on_epoch=on_epoch, checkpoint=checkpoint, fingerprint=fingerprint(params, data.digest), title=title,
     )  # fmt: skip
     return model, history
 
@@ -169,12 +171,13 @@ def run(config: Config, run: Run) -> Outcome:
     """Search, compare, train the winner for longer, judge it once on test, register it."""
     data = load_face_data(config.data, seed=config.seed, quick=config.quick)
     photos, own = data.photos, read_own(config.image)
-    sizes = {f"{split}_photos": len(p) for split, p in photos.items()}
-    run.log_data(data.name, data.digest, {"train": len(data.train), "val": len(data.val), **sizes}, config.data)
+    sizes = {split: len(of_split) for split, of_split in photos.items() if of_split}
+    patches = {"train_patches": len(data.train), "val_patches": len(data.val), "full_images": len(data.full_images)}
+    run.log_data(data.name, data.digest, sizes | patches, config.data)
     run.log_figure("examples_train", plots.class_grid(data.train.images, data.train.labels, data.train.classes))
     trial_epochs, final_epochs = config.epochs(data.embedded)
-    judge_trials = Judge(data, collages(photos["val"], 6 if not config.quick else 1, backgrounds=data.negatives)
-                         if photos["val"] else [])  # fmt: skip
+    count = (1 if config.quick else 12) if photos["val"] else 0
+    judge_trials = Judge(data, collages(photos["val"], count, backgrounds=data.negatives))
     name = f"face_improve {data.name} {data.digest[:8]} {trial_epochs} epochs seed {config.seed}"
 
     def objective(params: dict[str, Any], child: Run, report) -> float:
@@ -184,9 +187,9 @@ def run(config: Config, run: Run) -> Outcome:
 
         checkpoint = CHECKPOINTS / "face_improve" / f"{name} {params_digest(params)}.pt"
         model, history = train(params, data, trial_epochs, judge_trials, config, checkpoint, "trial", on_epoch)
-        judge_trials.log(child, FaceDetector(model), history)
+        score = judge_trials.log(child, FaceDetector(model), history)
         checkpoint.unlink(missing_ok=True)
-        return history.best[judge_trials.metric]
+        return score
 
     study = search(
         run, config.search, SPACE, objective, name=name, seed=config.seed,
@@ -202,8 +205,8 @@ def run(config: Config, run: Run) -> Outcome:
     if not config.resume:
         checkpoint.unlink(missing_ok=True)
     model, history = train(
-        best.params, data, final_epochs, Judge(data, judge_trials.collages), config, checkpoint, "winner",
-        lambda epoch, metrics: run.log_metrics(metrics, epoch),
+        best.params, data, final_epochs, Judge(data, judge_trials.collages, thorough=True), config, checkpoint,
+        "winner", lambda epoch, metrics: run.log_metrics(metrics, epoch),
     )  # fmt: skip
     run.log_figure("curves", plots.learning_curves(history.history, best_by=judge_trials.metric, mode="max"))
     detector = FaceDetector(model)

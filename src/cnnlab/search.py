@@ -32,12 +32,12 @@ class Search:
 
     study: str = ""
     """name; made from the entry point and the data unless given. The same name continues the same study"""
-    trials: int = 12
+    trials: int = 10
     """planned number of finished trials, counted over all sessions"""
     storage: str = "sqlite:///studies/studies.db"
     """database URL (PostgreSQL for many machines), or grpc://HOST:PORT of `optuna.storages.run_grpc_proxy_server`"""
     prune: bool = True
-    """end trials early that fall below the median of the others"""
+    """end sampled trials early that fall below the median of the others"""
 
     def __post_init__(self) -> None:
         if self.trials < 1:
@@ -69,7 +69,7 @@ def search(
         objective: `(params, child run, report) -> value`; `report(epoch, value)` may end the trial by pruning.
         name: the study's name where the settings give none.
         direction: of the objective; a study made with the other one is refused.
-        first: label to parameters of trials that are run before the sampler chooses.
+        first: label to parameters of trials that are run, whole, before the sampler chooses.
         seed: of the sampler, moved on by the trials there are, since the same seed would repeat them.
         warmup_epochs: epochs in which no trial is pruned.
 
@@ -85,7 +85,7 @@ def search(
     for label, params in (first or {}).items():
         study.enqueue_trial(params, user_attrs={LABEL: label}, skip_if_exists=True)
     taken = len(study.get_trials(deepcopy=False))
-    study.sampler = optuna.samplers.TPESampler(seed=seed + taken, n_startup_trials=len(first or {}) + 2)
+    study.sampler = optuna.samplers.TPESampler(seed=seed + taken, n_startup_trials=max(len(first or {}), 4))
     study.pruner = (
         optuna.pruners.MedianPruner(n_startup_trials=3, n_warmup_steps=warmup_epochs, n_min_trials=3)
         if settings.prune
@@ -143,7 +143,7 @@ def _run_trial(
             raise optuna.TrialPruned("the objective is not a number")
         best = max(best, value) if maximise else min(best, value)
         trial.report(best, epoch)  # the best so far, so that a pruned trial is remembered by it and not by its last
-        if trial.should_prune():
+        if trial.should_prune() and not label:  # named ones are what all others are compared with
             raise optuna.TrialPruned()
 
     print(f"{title} of {planned}: " + ", ".join(f"{k}={_short(v)}" for k, v in params.items()), flush=True)

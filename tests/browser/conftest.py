@@ -9,7 +9,7 @@ import pytest
 @pytest.fixture(scope="session")
 def browser():
     """A Chromium of 1400 x 1000 pixels; skips where it, its driver or selenium is absent."""
-    webdriver = pytest.importorskip("selenium.webdriver", reason="needs selenium: pip install 'cnnlab[browser]'")
+    webdriver = pytest.importorskip("selenium.webdriver", reason="needs selenium: pip install 'cnnlab[dev]'")
     chromium = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
     driver = shutil.which("chromedriver")
     if not (chromium and driver):

@@ -112,7 +112,8 @@ def study(tmp_path_factory):
         _wait_for(address, server, log)
         yield Study(address, run.info.experiment_id, parent, run.info.run_name, children, artifacts)
     finally:
-        os.killpg(server.pid, signal.SIGTERM)  # the server starts workers of its own
+        # the whole group, since the server starts workers of its own; it would wait for the browser's connections
+        os.killpg(server.pid, signal.SIGKILL)
         server.wait(timeout=30)
 
 
@@ -212,6 +213,7 @@ def choose(browser, heading: str, names: tuple[str, ...]) -> None:
         field.send_keys(Keys.ENTER)
         time.sleep(0.5)
     field.send_keys(Keys.ESCAPE)
+    browser.execute_script("arguments[0].blur()", field)
 
 
 def save_screenshot(browser) -> None:

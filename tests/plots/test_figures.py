@@ -170,6 +170,14 @@ def test_precision_recall_quotes_the_chosen_threshold():
     render(figure)
 
 
+def test_thresholds_close_together_fill_the_axis():
+    close = SimpleNamespace(**{**vars(CURVE), "thresholds": np.array([0.52, 0.51, 0.505, 0.5])})
+    figure = plots.precision_recall(close, chosen=0.51)
+    render(figure)
+    low, high = figure.axes[1].get_xlim()
+    assert 0.49 < low < 0.5 and 0.52 < high < 0.53
+
+
 def test_precision_recall_of_a_silent_detector():
     empty = SimpleNamespace(**{name: np.zeros(0) for name in vars(CURVE)})
     assert "no detection at any threshold" in texts(plots.precision_recall(empty, chosen=0.5))
@@ -186,7 +194,7 @@ def test_ablation_is_sorted_and_says_how_sure():
     assert names == ["plain (baseline)", "worse\nless", "better\nmore"]
     words = texts(figure)
     assert "0.800 ± 0.010, n=3  (-0.100)" in words
-    assert "0.960, n=1  (+0.060)" in words
+    assert "0.960  (+0.060)" in words
     assert "hollow: a single run, no interval" in words
     render(figure)
 

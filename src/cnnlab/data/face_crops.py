@@ -81,18 +81,21 @@ class FaceCrops(Dataset):
     def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
         if not 0 <= index < self.length:
             raise IndexError(index)
+        picture, targets = self._draw(index)
+        return torch.from_numpy(picture).permute(2, 0, 1), torch.from_numpy(targets)
+
+    def _draw(self, index: int) -> tuple[np.ndarray, np.ndarray]:
         rng = np.random.default_rng((self.seed, self.epoch, index))
         canvas = Image.new("RGB", (self.size, self.size))
         marks: list[_Mark] = []
         first = self.faces[(index + self.epoch * self.length) % len(self.faces)]
         self._fill(canvas, (0, 0, self.size, self.size), rng, marks, first)
-        picture = torch.from_numpy(np.array(canvas)).permute(2, 0, 1)
-        return picture, torch.from_numpy(target_map(marks, self.size, self.sizes))
+        return np.array(canvas), target_map(marks, self.size, self.sizes)
 
     def __getitems__(self, indices: Sequence[int]) -> tuple[Tensor, Tensor]:
-        """A batch: uint8 (B, 3, size, size) and targets (B, 5, h, w)."""
-        pictures, targets = zip(*(self[int(i)] for i in indices), strict=True)
-        return torch.stack(pictures), torch.stack(targets)
+        """A batch: uint8 (B, 3, size, size), channels last in memory, and targets (B, 5, h, w)."""
+        pictures, targets = zip(*(self._draw(int(i)) for i in indices), strict=True)
+        return torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2), torch.from_numpy(np.stack(targets))
 
     def _fill(
         self,

@@ -53,7 +53,7 @@ def precision_recall(curve: Curve, chosen: float | None = None, title: str = "")
     lines = right.plot(x, precision, color=BLUE, label="precision")
     lines += right.plot(x, recall, color=GREEN, linestyle="--", label="recall")
     right.set(xlabel="threshold", ylabel="precision, recall", ylim=(0, 1.03))
-    _threshold_axis(right)
+    _threshold_axis(right, x if chosen is None else np.append(x, np.clip(chosen, _LOWEST, _HIGHEST)))
     twin = right.twinx()
     twin.spines["top"].set_visible(False)
     lines += twin.plot(x, alarms, color=VERMILION, linestyle=":", linewidth=2, label="false alarms per image")
@@ -91,10 +91,16 @@ def _mark(left: Axes, right: Axes, thresholds, precision, recall, alarms, chosen
     return left.plot([], [], "*", color="black", linestyle="none", markersize=10, label=label)[0]
 
 
-def _threshold_axis(axes: Axes) -> None:
-    """A logit axis, wide where detectors' thresholds lie: near one."""
+def _threshold_axis(axes: Axes, thresholds: np.ndarray) -> None:
+    """A logit axis, wide where detectors' thresholds lie, near one; a linear one where they all lie close together."""
+    logits = np.log(thresholds / (1 - thresholds))
+    low, high = logits.min(), logits.max()
+    if high - low < 2:
+        axes.margins(x=0.05)
+        return
     axes.set_xscale("logit")
-    axes.set_xlim(_LOWEST * 0.9, 1 - (1 - _HIGHEST) * 0.9)
+    margin = 0.02 * (high - low)
+    axes.set_xlim(*(1 / (1 + np.exp(-np.array([low - margin, high + margin])))))
     axes.xaxis.set_major_locator(FixedLocator(_TICKS))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axes.xaxis.set_minor_locator(NullLocator())

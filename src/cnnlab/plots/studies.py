@@ -139,9 +139,9 @@ def _row_name(row: Mapping[str, Any], baseline: bool) -> str:
 
 
 def _row_figures(row: Mapping[str, Any], base: Mapping[str, Any]) -> str:
-    spread = f" ± {row['std']:.3f}" if row["n"] > 1 else ""
+    spread = f" ± {row['std']:.3f}, n={row['n']}" if row["n"] > 1 else ""
     gain = "" if row is base else f"  ({row['mean'] - base['mean']:+.3f})"
-    return f"{row['mean']:.3f}{spread}, n={row['n']}{gain}"
+    return f"{row['mean']:.3f}{spread}{gain}"
 
 
 def _ablation_key(rows: Sequence[Mapping[str, Any]]) -> str:

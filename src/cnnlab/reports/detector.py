@@ -20,6 +20,10 @@ FLOOR = 0.05
 """Detections below this score are not kept for curves: they no longer change average precision visibly."""
 
 
+IOU = 0.3
+"""Overlap from which a detection counts as having found a face: data sets differ in where they let a face end."""
+
+
 def detect_photos(
     detector: FaceDetector, photos: Sequence[Photo], nms: bool = True, floor: float = FLOOR, title: str = "detecting"
 ) -> list[Detections]:
@@ -38,7 +42,7 @@ def judge(predictions: Sequence[Detections], photos: Sequence[Photo], prefix: st
 
 
 def count_at(
-    predictions: Sequence[Detections], photos: Sequence[Photo], threshold: float, iou: float = 0.3
+    predictions: Sequence[Detections], photos: Sequence[Photo], threshold: float, iou: float = IOU
 ) -> dict[str, int]:
     """Faces, faces found and false alarms at a threshold."""
     found = alarms = 0
@@ -67,7 +71,7 @@ def find_threshold(
     run: Run, predictions: Sequence[Detections], photos: Sequence[Photo], where: str, max_false_alarms: float = 0.1
 ) -> float:
     """Choose the threshold from precision and recall on `photos`; curve, choice and reason go into the run."""
-    curve = precision_recall(predictions, [photo.boxes for photo in photos], iou_threshold=0.3)
+    curve = precision_recall(predictions, [photo.boxes for photo in photos], iou_threshold=IOU)
     threshold, reason = choose_threshold(curve, max_false_alarms_per_image=max_false_alarms)
     reason = f"Chosen on {where} ({len(photos)} photographs): {reason}"
     figure = plots.precision_recall(curve, chosen=threshold, title=f"Precision and recall on {where}")
@@ -84,14 +88,15 @@ def log_detections(run: Run, detector: FaceDetector, photos: Sequence[Photo], th
     for name, threshold in thresholds.items():
         for nms, predictions in found.items():
             sheet = [_sheet_item(photo, *_above(p, threshold)) for photo, p in zip(photos, predictions, strict=True)]
-            figure = plots.detection_sheet(sheet, iou_threshold=0.3)
-            figure.suptitle(f"threshold {threshold:.3f}, nms {'on' if nms else 'off'}")
-            run.log_figure(f"detections_{name}_nms_{'on' if nms else 'off'}", figure)
+            state = "on" if nms else "off"
+            figure = plots.detection_sheet(sheet, iou_threshold=IOU, title=f"threshold {threshold:.3f}, nms {state}")
+            run.log_figure(f"detections_{name}_nms_{state}", figure)
     items = [
         {"name": photo.name, "image": photo.image, "truths": photo.boxes, "detections": {"raw": raw, "nms": kept}}
         for photo, raw, kept in zip(photos, found[False], found[True], strict=True)
     ]
-    page = threshold_page(items, default_threshold=list(thresholds.values())[-1], title="Face detection threshold")
+    chosen = list(thresholds.values())[-1]
+    page = threshold_page(items, default_threshold=chosen, title="Face detection threshold", iou_threshold=IOU)
     run.log_text("threshold.html", page)
 
 

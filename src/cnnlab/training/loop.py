@@ -2,7 +2,7 @@
 
 import copy
 import time
-from collections.abc import Callable, Sized
+from collections.abc import Callable, Sequence, Sized
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch.optim.swa_utils import AveragedModel
 from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
@@ -100,8 +100,7 @@ def fit(
         model.to(memory_format=torch.channels_last), make_optimizer(model, training), _reapply_compile=False
     )
     schedule = make_schedule(optimizer, training, len(loader))
-    average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(training.ema), use_buffers=True) \
-        if training.ema else None
+    average = AveragedModel(model, multi_avg_fn=_warm_average(training.ema), use_buffers=True) if training.ema else None
     result, best_state = Fit(), None
 
     state = load_checkpoint(checkpoint, fingerprint) if checkpoint else None
@@ -212,6 +211,20 @@ def _counts(objective: Objective, outputs: Tensor, targets: Tensor, loss: Tensor
     return torch.stack([loss.double() * answers, right.double(), torch.full_like(loss, answers, dtype=torch.float64)])
 
 
+def _warm_average(decay: float) -> Callable[[Sequence[Tensor], Sequence[Tensor], Tensor | int], None]:
+    @torch.no_grad()
+    def update(averaged: Sequence[Tensor], current: Sequence[Tensor], count: Tensor | int) -> None:
+        # a full decay from the start would drag the initial weights along for thousands of steps
+        share = 1 - min(decay, (1 + int(count)) / (10 + int(count)))
+        for old, new in zip(averaged, current, strict=True):
+            if old.is_floating_point():
+                old.lerp_(new, share)
+            else:
+                old.copy_(new)
+
+    return update
+
+
 def _mix(seed: int, epoch: int, rank: int = 0) -> int:
     return (seed * 1_000_003 + epoch) * 1009 + 2 * rank
 
@@ -220,7 +233,7 @@ def _is_best(result: Fit, training: Training) -> bool:
     if result.best_epoch == 0 or training.monitor == "last":
         return True
     old, new = result.best[training.monitor], result.history[-1][training.monitor]
-    return new < old if training.minimise else new > old
+    return new <= old if training.minimise else new >= old  # of equals the later one: it was trained longer
 
 
 def _exhausted(result: Fit, training: Training) -> bool:
