@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from cnnlab.detection.pyramid import as_images, pad_to_grid, pyramid_scales, resize
+from cnnlab.detection.pyramid import as_images, levels, pad_to_grid, pyramid_scales
 from cnnlab.errors import ConfigError
 
 
@@ -31,8 +31,19 @@ def test_padding_makes_the_proportional_mapping_exact():
 
 def test_halving_is_the_mean_of_four_pixels():
     image = torch.arange(16.0).reshape(1, 1, 4, 4)
-    assert resize(image, (2, 2)).flatten().tolist() == [2.5, 4.5, 10.5, 12.5]
-    assert resize(image, (3, 5)).shape == (1, 1, 3, 5)
+    (level, fx, fy), = levels(image, [0.5])
+    assert level.flatten().tolist() == [2.5, 4.5, 10.5, 12.5]
+    assert (fx, fy) == (0.5, 0.5)
+
+
+def test_levels_tell_their_exact_factors():
+    image = torch.rand(1, 3, 101, 67)
+    shapes = [(tuple(level.shape[-2:]), fx, fy) for level, fx, fy in levels(image, [2, 1.5, 1, 0.5, 0.4])]
+    assert shapes[0] == ((202, 134), 2, 2)
+    assert shapes[1] == ((152, 100), 100 / 67, 152 / 101)
+    assert shapes[2][0] == (101, 67)
+    assert shapes[3] == ((50, 33), 0.5, 0.5)  # the odd row and column are left out, the factor stays one half
+    assert shapes[4] == ((40, 27), 27 / 67, 40 / 101)
 
 
 def test_bad_settings_are_named():

@@ -53,7 +53,7 @@ class FaceCrops(Dataset):
         size: int = 192,
         length: int | None = None,
         seed: int = 0,
-        negative_share: float = 0.15,
+        negative_share: float = 0.2,
         split: float = 0.5,
         turn: float = 15.0,
         stretch: float = 0.12,
@@ -151,7 +151,7 @@ class _Source:
         """Draw the photograph into a tile; the faces that came to lie there."""
         size = np.array([tile[2] - tile[0], tile[3] - tile[1]])
         whole = np.array(self.levels[0].size)
-        if self.known and rng.random() < 0.9:
+        if self.known and rng.random() < 0.85:
             # A face of known height near the tile's middle.
             x1, y1, x2, y2 = self.boxes[rng.integers(self.known)]
             focus = np.array([(x1 + x2) / 2, (y1 + y2) / 2])

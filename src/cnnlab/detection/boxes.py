@@ -1,5 +1,6 @@
 """Boxes (x1, y1, x2, y2) in pixels: where a cell of the map looks, box offsets, non-maximum suppression."""
 
+import numpy as np
 import torch
 from torch import Tensor
 from torchvision.ops import nms
@@ -52,8 +53,9 @@ def suppress(boxes: Tensor, scores: Tensor, iou: float, containment: float = 1.0
     corner1 = torch.maximum(candidates[:, None, :2], candidates[None, :, :2])
     corner2 = torch.minimum(candidates[:, None, 2:], candidates[None, :, 2:])
     shared = (corner2 - corner1).clamp(min=0).prod(dim=2) / torch.minimum(area[:, None], area[None, :])
-    alive = torch.ones(len(kept), dtype=torch.bool)
-    for i in range(len(kept)):
+    inside = (shared > containment).cpu().numpy()
+    alive = np.ones(len(kept), dtype=bool)
+    for i in np.flatnonzero(inside.sum(axis=1) > 1):  # each box lies inside itself
         if alive[i]:
-            alive[i + 1 :] &= shared[i, i + 1 :] <= containment
-    return kept[alive]
+            alive[i + 1 :] &= ~inside[i, i + 1 :]
+    return kept[torch.from_numpy(alive).to(kept.device)]

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from cnnlab.detection.boxes import cell_boxes, decode, suppress
-from cnnlab.detection.pyramid import as_images, pad_to_grid, pyramid_scales, resize
+from cnnlab.detection.pyramid import as_images, levels, pad_to_grid, pyramid_scales
 from cnnlab.errors import CheckpointError, ConfigError, DataError
 from cnnlab.models import build_model
 from cnnlab.models.face import fold_batch_norm
@@ -89,17 +89,16 @@ class FaceDetector:
         images = as_images(image, self.device)
         height, width = images.shape[-2:]
         shrink = min(1.0, self.max_resolution / max(height, width))
+        scales = [scale * shrink for scale in self._scales(height * shrink, width * shrink)]
         found_boxes, found_scores = [], []
-        previous, original = 1.0, images
-        for scale in self._scales(height * shrink, width * shrink):
-            scale *= shrink
-            # Shrinking step by step is far cheaper than from the original each time; upwards always from there.
-            size = (max(1, round(height * scale)), max(1, round(width * scale)))
-            images = resize(original if scale > min(previous, 1) else images, size)
-            previous = scale
-            boxes, scores = self._search(images, threshold)
-            found_boxes.append(boxes * boxes.new_tensor((width / size[1], height / size[0])).repeat(2))
-            found_scores.append(scores)
+        with torch.inference_mode():
+            for level, fx, fy in levels(images, scales):
+                boxes, scores = self._search(level, threshold)
+                if len(boxes):
+                    found_boxes.append(boxes / boxes.new_tensor((fx, fy, fx, fy)))
+                    found_scores.append(scores)
+        if not found_boxes:
+            return np.zeros((0, 4), np.float32), np.zeros(0, np.float32)
         boxes, scores = torch.cat(found_boxes), torch.cat(found_scores)
         if nms and len(boxes):
             kept = suppress(boxes, scores, self.nms_iou, self.containment)
@@ -123,24 +122,25 @@ class FaceDetector:
         model, margin = self.model, self.model.margin
         if margin:
             images = pad_to_grid(images, margin, model.window, model.stride)
-        scores, boxes = self._map(images)
+        scores, offsets = self._map(images)
         if self.tta:
-            mirrored_scores, mirrored_boxes = self._map(images.flip(-1))
-            x1, y1, x2, y2 = mirrored_boxes.flip(1).unbind(-1)
-            width = images.shape[-1]
+            mirrored_scores, mirrored_offsets = self._map(images.flip(-1))
             scores = (scores + mirrored_scores.flip(1)) / 2
-            boxes = (boxes + torch.stack((width - x2, y1, width - x1, y2), dim=-1)) / 2
-        found = scores >= threshold
-        return boxes[found].float() - margin, scores[found].float()
+            # Mirrored back, only the shift in x changes its sign.
+            sign = offsets.new_tensor((-1.0, 1.0, 1.0, 1.0)).view(-1, 1, 1)[: len(offsets)]
+            offsets = (offsets + mirrored_offsets.flip(2) * sign) / 2
+        # Boxes are worked out only where something was found.
+        row, column = torch.nonzero(scores >= threshold, as_tuple=True)
+        boxes = cell_boxes(scores.shape, images.shape[-2:], model.window).to(scores.device)[row, column]
+        if len(offsets):
+            boxes = decode(offsets[:, row, column].T, boxes)
+        return boxes - margin, scores[row, column]
 
     def _map(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Face probability (h, w) and box (h, w, 4) of every cell over (1, 3, H, W)."""
+        """Face probability (h, w) of every cell over (1, 3, H, W), and its box offsets (4 or 0, h, w)."""
         outputs = self.model(images.contiguous(memory_format=torch.channels_last))[0].float()
-        windows = cell_boxes(outputs.shape[-2:], images.shape[-2:], self.model.window).to(outputs.device)
-        scores = outputs[:2].softmax(dim=0)[1]
-        if outputs.shape[0] == 2:
-            return scores, windows
-        return scores, decode(outputs[2:].permute(1, 2, 0), windows)
+        # Of two classes, softmax is the sigmoid of the difference.
+        return torch.sigmoid(outputs[1] - outputs[0]), outputs[2:]
 
     def _threshold(self, threshold: float | None) -> float:
         if threshold is None:

@@ -1,5 +1,7 @@
 """The sizes at which an image is searched, so that a window of one size meets faces of all sizes."""
 
+from collections.abc import Iterator, Sequence
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -38,15 +40,25 @@ def pyramid_scales(
     return scales
 
 
-def resize(images: Tensor, size: tuple[int, int]) -> Tensor:
-    """(B, C, H, W) resized to (height, width): halving by 2x2 means, everything else antialiased bilinear."""
+def levels(images: Tensor, scales: Sequence[float]) -> Iterator[tuple[Tensor, float, float]]:
+    """`images` (B, C, H, W) at each of `scales`: the resized images, and the exact factors in x and in y.
+
+    Where a scale is half of the one before, 2x2 means are taken (an odd last row or column is left out), which costs a
+    tenth of antialiased bilinear interpolation. Otherwise shrinking goes step by step and enlarging from the original.
+    """
     height, width = images.shape[-2:]
-    if size == (height, width):
-        return images
-    if (height, width) == (2 * size[0], 2 * size[1]):
-        return F.avg_pool2d(images, 2)
-    shrinks = size[0] < height or size[1] < width
-    return F.interpolate(images, size=size, mode="bilinear", antialias=shrinks, align_corners=False)
+    level, last, fx, fy = images, 1.0, 1.0, 1.0
+    for scale in scales:
+        if abs(scale / last - 0.5) < 1e-6 and min(level.shape[-2:]) >= 2:
+            level, fx, fy = F.avg_pool2d(level, 2), fx / 2, fy / 2
+        elif scale != last:
+            size = (max(1, round(height * scale)), max(1, round(width * scale)))
+            shrinks = scale < last <= 1
+            source = level if shrinks else images
+            level = F.interpolate(source, size=size, mode="bilinear", antialias=scale < 1, align_corners=False)
+            fx, fy = size[1] / width, size[0] / height
+        last = scale
+        yield level, fx, fy
 
 
 def pad_to_grid(images: Tensor, margin: int, window: int, stride: int) -> Tensor:
@@ -68,4 +80,4 @@ def as_images(image: torch.Tensor | object, device: torch.device) -> Tensor:
     tensor = torch.as_tensor(image)
     if tensor.ndim != 3 or tensor.shape[-1] != 3 or tensor.dtype != torch.uint8:
         raise ConfigError(f"An image is uint8 of shape (H, W, 3), not {tensor.dtype} of shape {tuple(tensor.shape)}.")
-    return tensor.to(device).permute(2, 0, 1)[None].float().div_(255)
+    return tensor.to(device).permute(2, 0, 1)[None].float().mul_(1 / 255)
