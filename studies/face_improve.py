@@ -210,7 +210,7 @@ def run(config: Config, run: Run) -> Outcome:
     )  # fmt: skip
     run.log_figure("curves", plots.learning_curves(history.history, best_by=judge_trials.metric, mode="max"))
     detector = FaceDetector(model)
-    metrics: dict[str, float | list[float]] = {"val_accuracy": history.best["val/accuracy"]}
+    metrics: dict[str, float | list[float]] = {"val_patches_accuracy": history.best["val/accuracy"]}
     metrics |= finish(config, run, data, detector, detector_file(baseline_run), own)
     version = log_detector(run, detector, data.val.images[:2], register_name(config, data))
     if version:
@@ -265,7 +265,7 @@ def register_name(config: Config, data: FaceData) -> str:
 
 
 def _summary(metrics: dict[str, Any], label: str, tested: int, registered: str) -> str:
-    parts = [f"Winner: {label}, {100 * metrics['val_accuracy']:.1f} % of validation patches right"]
+    parts = [f"Winner: {label}, {100 * metrics['val_patches_accuracy']:.1f} % of validation patches right"]
     if "test_ap50" in metrics:
         parts.append(
             f"average precision {metrics['test_ap50']:.3f} at IoU 0.5 and {metrics['test_ap30']:.3f} at 0.3 on "
