@@ -1,32 +1,33 @@
 """Our face detector against MTCNN and OpenCV's Haar cascade: same photographs, same smallest face, same threads.
 
     pip install --no-deps --target PEERS "facenet-pytorch==2.6.0" "opencv-python-headless<5"
-    python benchmarks/face_detection.py --data DIR --peers PEERS --output results/bench_face_detection.json
+    python benchmarks/face_detection.py --data DIR --peers PEERS --record
 
 The photographs are the test part of DIR (by photograph, seed 0). Every detector sees every photograph once per
 repetition, in alternation; the time is the median over repetitions of the whole pass. Average precision is taken at
 IoU 0.5 and 0.3 over all detections that a detector gives (ours from a score of 0.02).
 """
 
-import argparse
 import importlib
-import json
 import os
-import platform
-import shlex
 import statistics
 import sys
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
 
-from cnnlab.data.faces import Photo, load_photos, split_photos
+from cnnlab.data.faces import Photo, load_face_data
 from cnnlab.detection import FaceDetector
-from cnnlab.errors import CheckpointError, ConfigError, UserError
+from cnnlab.errors import ConfigError
 from cnnlab.evaluation.detection import average_precision
+from cnnlab.experiment import Experiment, Outcome, main
+from cnnlab.tracking import Run
+from cnnlab.tracking.models import detector_file
 
 Detect = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
 NOTHING = np.zeros((0, 4), np.float32), np.zeros(0, np.float32)
@@ -104,61 +105,57 @@ def compare(detectors: dict[str, Detect], photos: Sequence[Photo], repetitions: 
     }
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", required=True, help="folder with face_photos/ (or images/ and boxes.csv)")
-    parser.add_argument("--weights", type=Path, required=True, help="detector file that FaceDetector.save wrote")
-    parser.add_argument("--peers", help="folder that pip --target filled with the peers")
-    parser.add_argument("--split", default="test", choices=("train", "val", "test"))
-    parser.add_argument("--limit", type=int, help="only so many photographs")
-    parser.add_argument("--min-face", type=float, default=24, help="height in pixels of the smallest face")
-    parser.add_argument("--threads", type=int, default=os.cpu_count())
-    parser.add_argument("--repetitions", type=int, default=3)
-    parser.add_argument("--output", type=Path, help="JSON file to write")
-    args = parser.parse_args()
-    if not args.weights.is_file():
-        raise CheckpointError(f"There is no detector file {args.weights}.")
-    if args.peers:
-        sys.path.append(args.peers)  # behind our own packages
-    torch.set_num_threads(args.threads)
-    photos = split_photos(load_photos(args.data), seed=0)[args.split][: args.limit]
+@dataclass(frozen=True)
+class Config(Experiment):
+    """Compare detectors on held-out photographs."""
+
+    model: str = "released"
+    """`released`, a run id, a registered model, or a detector file"""
+    peers: str = ""
+    """folder that pip --target filled with the peers"""
+    split: Literal["val", "test"] = "test"
+    """which photographs"""
+    limit: int | None = None
+    """only so many of them"""
+    min_face: float = 24
+    """height in pixels of the smallest face, for every detector"""
+    threads: int = os.cpu_count() or 1
+    """threads, for every detector"""
+    repetitions: int = 3
+    """passes over the photographs; the median is reported"""
+
+
+def run(config: Config, run: Run) -> Outcome:
+    """Judge and time all detectors in one run."""
+    if config.peers:
+        sys.path.append(config.peers)  # behind our own packages
+    torch.set_num_threads(config.threads)
     detectors = {
-        "cnnlab": ours(args.weights, args.min_face),
-        "mtcnn": mtcnn(args.min_face),
-        "haar": haar(args.min_face, args.threads),
+        "cnnlab": ours(detector_file(config.model), config.min_face),
+        "mtcnn": mtcnn(config.min_face),
+        "haar": haar(config.min_face, config.threads),
     }
-    results = compare(detectors, photos, args.repetitions)
+    data = load_face_data(config.data, seed=config.seed)
+    photos = data.photos[config.split][: config.limit]
+    run.log_data(data.name, data.digest, {config.split: len(photos)}, config.data)
+    results = compare(detectors, photos, config.repetitions)
+    table = ["| detector | AP@0.5 | AP@0.3 | images/s | ms per image |", "| --- | --- | --- | --- | --- |"] + [
+        f"| {name} | {row['ap50']:.4f} | {row['ap30']:.4f} | {row['images_per_second']:.1f} | "
+        f"{row['milliseconds_per_image']:.1f} |"
+        for name, row in results.items()
+    ]
+    print("\n".join(table))
+    run.log_text("comparison.md", "\n".join(table) + "\n")
     ratio = results["cnnlab"]["images_per_second"] / results["mtcnn"]["images_per_second"]
-    for name, row in results.items():
-        print(
-            f"{name:8} AP@0.5 {row['ap50']:.4f}   AP@0.3 {row['ap30']:.4f}   "
-            f"{row['images_per_second']:7.1f} images/s   {row['milliseconds_per_image']:7.1f} ms"
-        )
-    print(f"cnnlab finds faces in {ratio:.1f} times as many images per second as MTCNN ({len(photos)} photographs).")
-    report = {
-        "command": shlex.join(["python", *sys.argv]),
-        "date": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-        "hardware": {"processor": _processor(), "threads": args.threads, "torch": torch.__version__},
-        "data": {"split": args.split, "photographs": len(photos), "smallest_face": args.min_face},
-        "repetitions": args.repetitions,
-        "results": results,
-        "ratio_to_mtcnn": ratio,
-    }
-    print(report["command"])
-    if args.output:
-        args.output.write_text(json.dumps(report, indent=2) + "\n")
-
-
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.processor()
-    return next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), platform.processor())
+    metrics = {f"{config.split}_{name}_{key}": value for name, row in results.items() for key, value in row.items()}
+    return Outcome(
+        metrics | {"speed_ratio_to_mtcnn": ratio},
+        f"cnnlab: AP@0.5 {results['cnnlab']['ap50']:.4f}, MTCNN {results['mtcnn']['ap50']:.4f}, Haar "
+        f"{results['haar']['ap50']:.4f} on {len(photos)} {config.split} photographs; cnnlab searches {ratio:.1f} times "
+        "as many images per second as MTCNN.",
+        [config.seed],
+    )
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except UserError as error:
-        sys.exit(f"error: {error}")
+    main(run, Config, entry_point="bench_face_detection", question="benchmark", doc=__doc__)

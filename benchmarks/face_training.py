@@ -1,6 +1,6 @@
 """Our training loop against the plain loop that one writes first: the network of assignment A, batches of 64, Adam.
 
-    python benchmarks/face_training.py --data DIR --output results/bench_face_training.json
+    python benchmarks/face_training.py --data DIR --record
 
 The plain loop: `ImageFolder` (Pillow decodes each patch in each epoch), `ToTensor`, `DataLoader`, 32 bit, Adam 3e-4;
 once without and once with worker processes, and the faster of the two counts. Ours: `cnnlab.training.fit` as every
@@ -8,20 +8,16 @@ experiment runs it, patches in memory, precision and memory format as the proces
 same threads; whole epochs over the training part without validation, in alternation, medians over repetitions.
 """
 
-import argparse
-import json
 import os
-import shlex
 import statistics
-import sys
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from face_detection import _processor
 from PIL import Image
 from torch.utils.data import DataLoader
 from torchvision.datasets import ImageFolder
@@ -29,8 +25,9 @@ from torchvision.transforms import ToTensor
 
 from cnnlab.data.faces import load_face_data
 from cnnlab.data.imageset import ImageSet
-from cnnlab.errors import UserError
+from cnnlab.experiment import Experiment, Outcome, main
 from cnnlab.models import build_model
+from cnnlab.tracking import Run
 from cnnlab.training import Training, fit
 
 
@@ -70,53 +67,49 @@ def our_loop(patches: ImageSet) -> Callable[[], float]:
     return lambda: fit(build_model("face_fcn"), patches, val, settings).history[0]["epoch_seconds"]
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", default="embedded", help="as for the experiments; embedded needs no files")
-    parser.add_argument("--limit", type=int, default=4096, help="only so many patches")
-    parser.add_argument("--threads", type=int, default=os.cpu_count())
-    parser.add_argument("--repetitions", type=int, default=5)
-    parser.add_argument("--output", type=Path, help="JSON file to write")
-    args = parser.parse_args()
-    torch.set_num_threads(args.threads)
-    patches = load_face_data(args.data).train
-    if len(patches) > args.limit:
-        patches = patches.subset(args.limit)
+@dataclass(frozen=True)
+class Config(Experiment):
+    """Compare training loops."""
+
+    limit: int = 4096
+    """only so many patches"""
+    threads: int = os.cpu_count() or 1
+    """threads, for both loops"""
+    repetitions: int = 5
+    """epochs of each loop; the median is reported"""
+
+
+def run(config: Config, run: Run) -> Outcome:
+    """Time both loops in alternation."""
+    torch.set_num_threads(config.threads)
+    data = load_face_data(config.data, seed=config.seed)
+    patches = data.train.subset(config.limit) if len(data.train) > config.limit else data.train
+    run.log_data(data.name, data.digest, {"train": len(patches)}, config.data)
     with tempfile.TemporaryDirectory() as folder:
         write_patches(patches, Path(folder))
         loops = {
             "plain": plain_loop(Path(folder), workers=0),
-            "plain_with_workers": plain_loop(Path(folder), workers=args.threads),
+            "plain_with_workers": plain_loop(Path(folder), workers=config.threads),
             "cnnlab": our_loop(patches),
         }
         for loop in loops.values():
             loop()
-        seconds = {name: [] for name in loops}
-        for _ in range(args.repetitions):
+        seconds: dict[str, list[float]] = {name: [] for name in loops}
+        for _ in range(config.repetitions):
             for name, loop in loops.items():
                 seconds[name].append(loop())
     speed = {name: len(patches) / statistics.median(values) for name, values in seconds.items()}
     plain = max(speed["plain"], speed["plain_with_workers"])
     for name, value in speed.items():
         print(f"{name:20} {value:8.0f} images/s   epochs {', '.join(f'{s:.2f}' for s in seconds[name])} s")
-    print(f"cnnlab trains {speed['cnnlab'] / plain:.2f} times as many images per second as the faster plain loop.")
-    report = {
-        "command": shlex.join(["python", *sys.argv]),
-        "date": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-        "hardware": {"processor": _processor(), "threads": args.threads, "torch": torch.__version__},
-        "data": {"name": patches.name, "patches": len(patches)},
-        "repetitions": args.repetitions,
-        "seconds_per_epoch": seconds,
-        "images_per_second": speed,
-        "ratio_to_plain": speed["cnnlab"] / plain,
-    }
-    print(report["command"])
-    if args.output:
-        args.output.write_text(json.dumps(report, indent=2) + "\n")
+    ratio = speed["cnnlab"] / plain
+    return Outcome(
+        {f"train_{name}_images_per_second": value for name, value in speed.items()} | {"speed_ratio_to_plain": ratio},
+        f"cnnlab trains on {ratio:.2f} times as many images per second as the faster plain loop "
+        f"({speed['cnnlab']:.0f} to {plain:.0f}).",
+        [config.seed],
+    )
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except UserError as error:
-        sys.exit(f"error: {error}")
+    main(run, Config, entry_point="bench_face_training", question="benchmark", doc=__doc__)
