@@ -88,3 +88,17 @@ def test_bad_input_ends_with_one_sentence_and_a_failed_run(checkout):
 def test_a_misspelt_parameter_is_refused_with_the_nearest(checkout):
     done = mlflow_run(checkout, "-e", "face_train", "-P", "training.epoch=3")
     assert done.returncode != 0 and "Did you mean --training.epochs?" in done.stderr
+
+
+def test_two_processes_train_one_network_in_one_run(checkout):
+    """Through Lightning Fabric's launcher: both train, the first alone stores."""
+    store = f"sqlite:///{checkout}/two.db"
+    environment = os.environ | {"MLFLOW_TRACKING_URI": store, "OMP_NUM_THREADS": "1", "PYTHONPATH": "src"}
+    command = [str(Path(sys.executable).parent / "fabric"), "run", "--accelerator=cpu", "--devices=2", "--strategy=ddp"]
+    done = subprocess.run(
+        [*command, "experiments/face/train.py", "--quick", "true"], cwd=checkout, env=environment, capture_output=True,
+        text=True, timeout=300,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-3000:]
+    runs = mlflow.MlflowClient(store).search_runs(["0", "1"])
+    assert [run.info.status for run in runs] == ["FINISHED"]

@@ -89,6 +89,12 @@ def test_the_best_epoch_is_kept_and_patience_ends_training():
     assert all(torch.equal(v, states[1][k]) for k, v in model.state_dict().items())
 
 
+def test_a_monitor_that_is_no_metric_is_named():
+    with pytest.raises(ConfigError, match="monitor=val/acuracy .*val/accuracy"):
+        training = replace(FAST, epochs=1, monitor="val/acuracy")
+        fit(small_net(), bright_or_dark("train"), bright_or_dark("val"), training)
+
+
 def test_bf16_gives_finite_losses():
     result = fit(small_net(), bright_or_dark("train"), bright_or_dark("val"), replace(FAST, precision="bf16-mixed"))
     assert all(math.isfinite(epoch["train/loss"]) for epoch in result.history)

@@ -14,6 +14,7 @@ from torch.optim.swa_utils import AveragedModel
 from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
+from cnnlab.errors import ConfigError
 from cnnlab.training.checkpoint import load_checkpoint, save_checkpoint
 from cnnlab.training.config import Training
 from cnnlab.training.objective import Classification, Objective
@@ -230,7 +231,12 @@ def _mix(seed: int, epoch: int, rank: int = 0) -> int:
 
 
 def _is_best(result: Fit, training: Training) -> bool:
-    if result.best_epoch == 0 or training.monitor == "last":
+    if training.monitor == "last":
+        return True
+    if training.monitor not in result.history[-1]:
+        known = ", ".join(result.history[-1])
+        raise ConfigError(f"training.monitor={training.monitor} is not a metric of this training; there are {known}.")
+    if result.best_epoch == 0:
         return True
     old, new = result.best[training.monitor], result.history[-1][training.monitor]
     return new <= old if training.minimise else new >= old  # of equals the later one: it was trained longer
