@@ -209,9 +209,12 @@ def run(config: Config, run: Run) -> Outcome:
         "winner", lambda epoch, metrics: run.log_metrics(metrics, epoch),
     )  # fmt: skip
     run.log_figure("curves", plots.learning_curves(history.history, best_by=judge_trials.metric, mode="max"))
-    detector = FaceDetector(model)
+    # Smaller faces and closer sizes than in the trials: the detector that is kept is to be used, not to be compared.
+    detector = FaceDetector(model, min_face=20, factor=1.5 if getattr(model, "boxes", False) else None)
     metrics: dict[str, float | list[float]] = {"val_patches_accuracy": history.best["val/accuracy"]}
-    metrics |= finish(config, run, data, detector, detector_file(baseline_run), own)
+    metrics |= finish(
+        config, run, data, detector, detector_file(baseline_run), [*photos["val"], *judge_trials.collages], own
+    )
     version = log_detector(run, detector, data.val.images[:2], register_name(config, data))
     if version:
         champion = promote(register_name(config, data), version, history.best[judge_trials.metric], data.digest)
@@ -221,12 +224,16 @@ def run(config: Config, run: Run) -> Outcome:
 
 
 def finish(
-    config: Config, run: Run, data: FaceData, detector: FaceDetector, baseline: Path, own: list[Photo]
-) -> dict[str, float]:
-    """Threshold on validation, one look at test beside the plain network, pictures of the full images and your own."""
+    config: Config, run: Run, data: FaceData, detector: FaceDetector, baseline: Path, scenes: list[Photo],
+    own: list[Photo],
+) -> dict[str, float]:  # fmt: skip
+    """Threshold on validation, one look at test beside the plain network, pictures of the full images and your own.
+
+    `scenes` are the photographs on which the threshold is chosen: those of val alone show one large face each.
+    """
     metrics: dict[str, float] = {}
-    val, test, full = data.photos["val"], data.photos["test"], data.full_images
-    chosen_on, where = (val, "val") if val else (full, "the full images")
+    test, full = data.photos["test"], data.full_images
+    chosen_on, where = (scenes, "val and collages of val") if scenes else (full, "the full images")
     if chosen_on:
         on_val = detect_photos(detector, chosen_on, title="threshold")
         detector.threshold = find_threshold(run, on_val, chosen_on, where, config.max_false_alarms)

@@ -20,6 +20,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from cnnlab import plots
+from cnnlab.data.face_crops import collages
 from cnnlab.data.faces import load_face_data
 from cnnlab.data.images import list_images, read_image
 from cnnlab.detection.detector import FaceDetector
@@ -82,7 +83,10 @@ def answer_a2(config: Config, run: Run, detector: FaceDetector) -> Outcome:
     if val:
         on_val = detect_photos(detector, val, title="validation photographs")
         metrics |= judge(on_val, val, "val")
-    where, shown, photos = ("val", on_val, val) if val else ("the full images", on_full, full)
+    where, shown, photos = "the full images", on_full, full
+    if val:  # photographs of one large face each say little of groups: collages of small worn faces stand beside them
+        worn = collages(val, 1 if config.quick else 12, backgrounds=data.negatives)
+        where, shown, photos = "val and collages of val", on_val + detect_photos(detector, worn), [*val, *worn]
     threshold = config.threshold
     if threshold is None:
         threshold = find_threshold(run, shown, photos, where, config.max_false_alarms)

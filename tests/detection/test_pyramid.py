@@ -31,7 +31,7 @@ def test_padding_makes_the_proportional_mapping_exact():
 
 def test_halving_is_the_mean_of_four_pixels():
     image = torch.arange(16.0).reshape(1, 1, 4, 4)
-    (level, fx, fy), = levels(image, [0.5])
+    _, (level, fx, fy) = levels(image, [1, 0.5])
     assert level.flatten().tolist() == [2.5, 4.5, 10.5, 12.5]
     assert (fx, fy) == (0.5, 0.5)
 
@@ -53,3 +53,10 @@ def test_bad_settings_are_named():
         pyramid_scales(100, 100, min_face=20, factor=1)
     with pytest.raises(ConfigError, match=r"uint8 of shape \(H, W, 3\)"):
         as_images(torch.zeros(5, 5), torch.device("cpu"))
+
+
+def test_bytes_are_resized_like_floats_up_to_rounding():
+    image = torch.randint(0, 256, (1, 3, 90, 70), generator=torch.Generator().manual_seed(0)).to(torch.uint8)
+    scales = [1.5, 0.7, 0.35]
+    for (a, *_), (b, *_) in zip(levels(image, scales), levels(image.float() / 255, scales), strict=True):
+        assert (a - b).abs().max() < 1.5 / 255

@@ -80,7 +80,7 @@ class FaceDetector:
                 f"{self.model.window}: enlarge the image, or use detect_multi_scale, which does so by itself."
             )
         threshold = self._threshold(threshold)
-        boxes, scores = self._search(as_images(image, self.device), threshold)
+        boxes, scores = self._search(as_images(image, self.device).float() / 255, threshold)
         return _sorted(boxes, scores)
 
     def detect_multi_scale(self, image: np.ndarray, nms: bool = True, threshold: float | None = None) -> Detections:
@@ -131,6 +131,8 @@ class FaceDetector:
             offsets = (offsets + mirrored_offsets.flip(2) * sign) / 2
         # Boxes are worked out only where something was found.
         row, column = torch.nonzero(scores >= threshold, as_tuple=True)
+        if len(row) == 0:
+            return scores.new_zeros(0, 4), scores.new_zeros(0)
         boxes = cell_boxes(scores.shape, images.shape[-2:], model.window).to(scores.device)[row, column]
         if len(offsets):
             boxes = decode(offsets[:, row, column].T, boxes)

@@ -41,24 +41,29 @@ def pyramid_scales(
 
 
 def levels(images: Tensor, scales: Sequence[float]) -> Iterator[tuple[Tensor, float, float]]:
-    """`images` (B, C, H, W) at each of `scales`: the resized images, and the exact factors in x and in y.
+    """`images` (B, C, H, W) at each of `scales`: the resized images in [0, 1], and the exact factors in x and in y.
 
-    Where a scale is half of the one before, 2x2 means are taken (an odd last row or column is left out), which costs a
-    tenth of antialiased bilinear interpolation. Otherwise shrinking goes step by step and enlarging from the original.
+    uint8 images are resized as such, antialiased and bilinear, which is several times faster than in floating point.
+    Where a scale is half of the one before, 2x2 means are taken instead (an odd last row or column is left out).
     """
     height, width = images.shape[-2:]
-    level, last, fx, fy = images, 1.0, 1.0, 1.0
+    level, last, fx, fy = images, 0.0, 1.0, 1.0
     for scale in scales:
-        if abs(scale / last - 0.5) < 1e-6 and min(level.shape[-2:]) >= 2:
+        if last and abs(scale / last - 0.5) < 1e-6 and min(level.shape[-2:]) >= 2:
             level, fx, fy = F.avg_pool2d(level, 2), fx / 2, fy / 2
-        elif scale != last:
+        else:
             size = (max(1, round(height * scale)), max(1, round(width * scale)))
-            shrinks = scale < last <= 1
-            source = level if shrinks else images
-            level = F.interpolate(source, size=size, mode="bilinear", antialias=scale < 1, align_corners=False)
+            level = images if size == (height, width) else _resize(images, size, antialias=scale < 1)
+            level = level.float().mul_(1 / 255) if level.dtype == torch.uint8 else level
             fx, fy = size[1] / width, size[0] / height
         last = scale
         yield level, fx, fy
+
+
+def _resize(images: Tensor, size: tuple[int, int], antialias: bool) -> Tensor:
+    if images.dtype == torch.uint8 and images.device.type != "cpu":
+        images = images.float().mul_(1 / 255)  # only the CPU resizes bytes
+    return F.interpolate(images, size=size, mode="bilinear", antialias=antialias, align_corners=False)
 
 
 def pad_to_grid(images: Tensor, margin: int, window: int, stride: int) -> Tensor:
@@ -76,8 +81,8 @@ def pad_to_grid(images: Tensor, margin: int, window: int, stride: int) -> Tensor
 
 
 def as_images(image: torch.Tensor | object, device: torch.device) -> Tensor:
-    """uint8 (H, W, 3) array or tensor -> float (1, 3, H, W) in [0, 1] on `device`."""
+    """uint8 (H, W, 3) array or tensor -> uint8 (1, 3, H, W) on `device`."""
     tensor = torch.as_tensor(image)
     if tensor.ndim != 3 or tensor.shape[-1] != 3 or tensor.dtype != torch.uint8:
         raise ConfigError(f"An image is uint8 of shape (H, W, 3), not {tensor.dtype} of shape {tuple(tensor.shape)}.")
-    return tensor.to(device).permute(2, 0, 1)[None].float().mul_(1 / 255)
+    return tensor.to(device).permute(2, 0, 1)[None]

@@ -61,7 +61,7 @@ class FaceNet(nn.Module):
 
     widths: channels of the six convolutions, see the table in `__init__`.
     depth: 1x1 convolutions over the finished window vector, each added to its input.
-    boxes: with four box offsets beside the class logits (then a face may be smaller than the window, 20 to 44 pixels).
+    boxes: with four box offsets beside the class logits (then a face may be smaller than the window, 19 to 47 pixels).
     Raises ConfigError for settings it does not know.
     """
 
@@ -86,7 +86,7 @@ class FaceNet(nn.Module):
         if norm not in NORMS:
             raise ConfigError(f"Unknown norm '{norm}'. Known: {', '.join(NORMS)}.")
         self.boxes = boxes
-        self.face_range = (20.0, 44.0) if boxes else PlainFaceNet.face_range
+        self.face_range = (19.0, 47.0) if boxes else PlainFaceNet.face_range
         self.margin = 16 if boxes else 0
         a, b, c, d, e, f = widths
 
