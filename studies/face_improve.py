@@ -10,7 +10,20 @@ registered with the alias `champion`. The same command continues a stopped study
 
 Budget on two CPU cores: under ten minutes with the embedded pictures, about an hour and a half with 858 photographs.
 
-Result: no recorded run yet
+Result: face_improve on data (train 630, val 86, test 142, train_patches 8820, val_patches 1206, full_images 4), seeds
+    0, AMD EPYC, 2 cores, 24 GiB, no GPU, 251 s, 2026-11-22, commit 9767ecb7af:
+    val_patches_accuracy         0.9842 (1) on 1206 samples
+    threshold                    0.7449 (1)
+    test_ap50                    0.9993 (1) on 142 samples
+    test_ap30                    0.9993 (1) on 142 samples
+    test_false_alarms_per_photo  0.05634 (1) on 142 samples
+    test_plain_ap50              0.9232 (1) on 142 samples
+    test_plain_ap30              0.9606 (1) on 142 samples
+    test_tta_ap50                0.9993 (1) on 142 samples
+    test_tta_ap30                0.9993 (1) on 142 samples
+    full_images_faces            18.00 (1) on 4 samples
+    full_images_found            18.00 (1) on 4 samples
+    full_images_false_alarms     0 (1) on 4 samples
 """
 
 from dataclasses import dataclass, field, replace

@@ -127,3 +127,18 @@ def test_unknown_settings_are_refused(tmp_path):
         FaceDetector.load(tmp_path / "net.pt", treshold=0.5)
     with pytest.raises(ConfigError, match="scales are"):
         FaceDetector(build_model("face_fcn"), scales=[])
+
+
+def test_levels_searched_side_by_side_give_the_maps_of_levels_searched_alone():
+    """The small levels share one pass through the network; no window may see its neighbour."""
+    torch.manual_seed(0)
+    detector = FaceDetector(build_model("face_net"), threshold=0.0)
+    detector.model.float()
+    generator = torch.Generator().manual_seed(1)
+    pyramid = [torch.rand(1, 3, *size, generator=generator) for size in ((153, 129), (97, 81), (73, 57), (57, 49))]
+    together = detector._maps(pyramid)
+    for (scores, offsets), image in zip(together, pyramid, strict=True):
+        ((alone, alone_offsets),) = detector._maps([image])
+        assert scores.shape == alone.shape
+        torch.testing.assert_close(scores, alone, atol=1e-5, rtol=0)
+        torch.testing.assert_close(offsets, alone_offsets, atol=1e-5, rtol=0)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from cnnlab.detection.boxes import cell_boxes, decode, suppress
-from cnnlab.detection.pyramid import as_images, levels, pad_to_grid, pyramid_scales
+from cnnlab.detection.pyramid import as_images, levels, pad_to_grid, pyramid_scales, side_by_side
 from cnnlab.errors import CheckpointError, ConfigError, DataError
 from cnnlab.models import build_model
 from cnnlab.models.face import fold_batch_norm
@@ -80,7 +80,7 @@ class FaceDetector:
                 f"{self.model.window}: enlarge the image, or use detect_multi_scale, which does so by itself."
             )
         threshold = self._threshold(threshold)
-        boxes, scores = self._search(as_images(image, self.device).float() / 255, threshold)
+        ((boxes, scores),) = self._search([as_images(image, self.device).float() / 255], threshold)
         return _sorted(boxes, scores)
 
     def detect_multi_scale(self, image: np.ndarray, nms: bool = True, threshold: float | None = None) -> Detections:
@@ -90,16 +90,11 @@ class FaceDetector:
         height, width = images.shape[-2:]
         shrink = min(1.0, self.max_resolution / max(height, width))
         scales = [scale * shrink for scale in self._scales(height * shrink, width * shrink)]
-        found_boxes, found_scores = [], []
         with torch.inference_mode():
-            for level, fx, fy in levels(images, scales):
-                boxes, scores = self._search(level, threshold)
-                if len(boxes):
-                    found_boxes.append(boxes / boxes.new_tensor((fx, fy, fx, fy)))
-                    found_scores.append(scores)
-        if not found_boxes:
-            return np.zeros((0, 4), np.float32), np.zeros(0, np.float32)
-        boxes, scores = torch.cat(found_boxes), torch.cat(found_scores)
+            pyramid, fx, fy = zip(*levels(images, scales), strict=True)
+            found = self._search(pyramid, threshold)
+            boxes = torch.cat([b / b.new_tensor((x, y, x, y)) for (b, _), x, y in zip(found, fx, fy, strict=True)])
+            scores = torch.cat([one for _, one in found])
         if nms and len(boxes):
             kept = suppress(boxes, scores, self.nms_iou, self.containment)
             boxes, scores = boxes[kept], scores[kept]
@@ -117,32 +112,38 @@ class FaceDetector:
         )
 
     @torch.inference_mode()
-    def _search(self, images: Tensor, threshold: float) -> tuple[Tensor, Tensor]:
-        """Boxes (N, 4) and scores (N,) at or above `threshold` in one image (1, 3, H, W), in its pixels."""
-        model, margin = self.model, self.model.margin
-        if margin:
-            images = pad_to_grid(images, margin, model.window, model.stride)
-        scores, offsets = self._map(images)
+    def _search(self, pyramid: Sequence[Tensor], threshold: float) -> list[tuple[Tensor, Tensor]]:
+        """Boxes (N, 4) and scores (N,) at or above `threshold` in each image (1, 3, H, W), in its pixels."""
+        model = self.model
+        if model.margin:
+            pyramid = [pad_to_grid(images, model.margin, model.window, model.stride) for images in pyramid]
+        maps = self._maps(pyramid)
         if self.tta:
-            mirrored_scores, mirrored_offsets = self._map(images.flip(-1))
-            scores = (scores + mirrored_scores.flip(1)) / 2
-            # Mirrored back, only the shift in x changes its sign.
-            sign = offsets.new_tensor((-1.0, 1.0, 1.0, 1.0)).view(-1, 1, 1)[: len(offsets)]
-            offsets = (offsets + mirrored_offsets.flip(2) * sign) / 2
+            mirrored = self._maps([images.flip(-1) for images in pyramid])
+            maps = [_with_mirrored(*pair) for pair in zip(maps, mirrored, strict=True)]
+        return [self._found(*one, images.shape[-2:], threshold) for one, images in zip(maps, pyramid, strict=True)]
+
+    def _found(self, scores: Tensor, offsets: Tensor, size: torch.Size, threshold: float) -> tuple[Tensor, Tensor]:
         # Boxes are worked out only where something was found.
         row, column = torch.nonzero(scores >= threshold, as_tuple=True)
         if len(row) == 0:
             return scores.new_zeros(0, 4), scores.new_zeros(0)
-        boxes = cell_boxes(scores.shape, images.shape[-2:], model.window).to(scores.device)[row, column]
+        boxes = cell_boxes(scores.shape, size, self.model.window).to(scores.device)[row, column]
         if len(offsets):
             boxes = decode(offsets[:, row, column].T, boxes)
-        return boxes - margin, scores[row, column]
+        return boxes - self.model.margin, scores[row, column]
 
-    def _map(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Face probability (h, w) of every cell over (1, 3, H, W), and its box offsets (4 or 0, h, w)."""
-        outputs = self.model(images.contiguous(memory_format=torch.channels_last))[0].float()
-        # Of two classes, softmax is the sigmoid of the difference.
-        return torch.sigmoid(outputs[1] - outputs[0]), outputs[2:]
+    def _maps(self, pyramid: Sequence[Tensor]) -> list[tuple[Tensor, Tensor]]:
+        """Face probability (h, w) of every cell of each image, and its box offsets (4 or 0, h, w)."""
+        # On small images most of the time is the calls' own: all but the largest go through the network side by side.
+        # No layer pads, so a window sees nothing of its neighbour, and the windows across two images are left out.
+        apart = 1 if self.model.margin and len(pyramid) > 2 else len(pyramid)
+        maps = [_scored(self.model(images)[0].float()) for images in pyramid[:apart]]
+        if apart < len(pyramid):
+            canvas, places = side_by_side(pyramid[apart:], self.model.window, self.model.stride)
+            outputs = self.model(canvas)[0].float()
+            maps += [_scored(outputs[:, :rows, start : start + columns]) for start, rows, columns in places]
+        return maps
 
     def _threshold(self, threshold: float | None) -> float:
         if threshold is None:
@@ -217,6 +218,18 @@ def _computes_in_bfloat16(device: torch.device) -> bool:
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
     return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+
+
+def _scored(outputs: Tensor) -> tuple[Tensor, Tensor]:
+    # of two classes, softmax is the sigmoid of the difference
+    return torch.sigmoid(outputs[1] - outputs[0]), outputs[2:]
+
+
+def _with_mirrored(one: tuple[Tensor, Tensor], mirrored: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+    (scores, offsets), (other_scores, other_offsets) = one, mirrored
+    # mirrored back, only the shift in x changes its sign
+    sign = offsets.new_tensor((-1.0, 1.0, 1.0, 1.0)).view(-1, 1, 1)[: len(offsets)]
+    return (scores + other_scores.flip(1)) / 2, (offsets + other_offsets.flip(2) * sign) / 2
 
 
 def _check_threshold(threshold: float) -> None:

@@ -80,6 +80,26 @@ def pad_to_grid(images: Tensor, margin: int, window: int, stride: int) -> Tensor
     return F.pad(images, (margin, rest(width), margin, rest(height)), value=0.5)
 
 
+def side_by_side(images: Sequence[Tensor], window: int, stride: int) -> tuple[Tensor, list[tuple[int, int, int]]]:
+    """Images (1, C, H, W) on one canvas, each on the grid of a network's cells.
+
+    Returns the canvas (1, C, H', W') and for each image its first column, rows and columns in the network's map.
+    """
+    starts, end = [], 0
+    for image in images:
+        starts.append(end)
+        end += -(-image.shape[-1] // stride) * stride
+    height = max(image.shape[-2] for image in images)
+    canvas = images[0].new_full((1, images[0].shape[1], height, end), 0.5)
+    canvas = canvas.contiguous(memory_format=torch.channels_last)
+    places = []
+    for image, start in zip(images, starts, strict=True):
+        canvas[..., : image.shape[-2], start : start + image.shape[-1]] = image
+        rows, columns = ((side - window) // stride + 1 for side in image.shape[-2:])
+        places.append((start // stride, rows, columns))
+    return canvas, places
+
+
 def as_images(image: torch.Tensor | object, device: torch.device) -> Tensor:
     """uint8 (H, W, 3) array or tensor -> uint8 (1, 3, H, W) on `device`."""
     tensor = torch.as_tensor(image)

@@ -51,7 +51,11 @@ def release(entry_point: str) -> Path:
     weights = WEIGHTS / "face_detector.pt"
     WEIGHTS.mkdir(exist_ok=True)
     shutil.copyfile(detector_file(record.run_id), weights)
-    run = mlflow.MlflowClient().get_run(record.run_id)
+    client = mlflow.MlflowClient()
+    run = client.get_run(record.run_id)
+    trials = client.search_runs([run.info.experiment_id], f"tags.`mlflow.parentRunId` = '{record.run_id}'")
+    seconds = sum((trial.info.end_time - trial.info.start_time) / 1000 for trial in trials if trial.info.end_time)
+    minutes = (seconds + sum(m.value for m in client.get_metric_history(record.run_id, "epoch_seconds"))) / 60
     sizes = ", ".join(f"{split} {size}" for split, size in record.data["splits"].items())
     figures = "\n".join(
         f"| `{name}` | {m['mean']:.4g}" + (f" ± {m['std']:.2g} |" if m["n"] > 1 else " |")
@@ -66,7 +70,7 @@ Weights of `face_detector.pt` ({weights.stat().st_size / 1e6:.2f} MB), trained f
   `{run.data.tags.get("winner.params", "")}`.
 - **Threshold**: {run.data.tags.get("threshold", "")}. {run.data.tags.get("threshold.reason", "")}
 - **Made by**: run `{record.run_id}`, commit `{record.commit[:12]}`, {record.date[:10]}, {record.hardware},
-  {record.seconds / 60:.0f} minutes, seeds {", ".join(map(str, record.seeds))}.
+  {minutes:.0f} minutes of trials and training over all sessions, seeds {", ".join(map(str, record.seeds))}.
 - **Make them again**: `mlflow run . -e face_improve -P data=DIR -P record=true`, then
   `python -m cnnlab.reports.release`.
 - **Terms**: {TERMS["terms"]}
