@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from cnnlab.detection.pyramid import as_images, levels, pad_to_grid, pyramid_scales
+from cnnlab.detection.pyramid import as_images, levels, on_grid, pyramid_scales
 from cnnlab.errors import ConfigError
 
 
@@ -22,11 +22,21 @@ def test_a_small_image_is_enlarged_to_one_window():
     assert scales[0] == pytest.approx(48 / 20)
 
 
-def test_padding_makes_the_proportional_mapping_exact():
+def test_the_canvas_ends_where_the_last_cell_does():
+    """Then the proportional mapping of the assignment is exact: cell j lies at j strides."""
     for side in (10, 48, 49, 57, 100, 101):
-        padded = pad_to_grid(torch.zeros(1, 3, side, 60), margin=16, window=48, stride=8)
-        assert (padded.shape[-2] - 49) % 8 == 0 and padded.shape[-2] >= side + 32
-        assert (padded.shape[-1] - 49) % 8 == 0
+        canvas, [(start, rows, columns)] = on_grid([torch.zeros(1, 3, side, 60)], margin=16, window=48, stride=8)
+        assert canvas.shape[-2:] == (49 + 8 * (rows - 1), 49 + 8 * (columns - 1))
+        assert start == 0 and side + 32 <= canvas.shape[-2] <= max(49, side + 32 + 8)
+
+
+def test_images_side_by_side_do_not_touch():
+    images = [torch.full((1, 3, side, side + 3), float(i)) for i, side in enumerate((40, 30, 20), start=1)]
+    canvas, places = on_grid(images, margin=16, window=48, stride=8)
+    for image, (start, rows, columns) in zip(images, places, strict=True):
+        part = canvas[..., : 49 + 8 * (rows - 1), start * 8 : start * 8 + 49 + 8 * (columns - 1)]
+        assert part.unique().tolist() == sorted([0.5, image.max().item()])
+        assert (part == image.max()).sum() == image.numel()
 
 
 def test_halving_is_the_mean_of_four_pixels():

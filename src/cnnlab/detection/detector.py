@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from cnnlab.detection.boxes import cell_boxes, decode, suppress
-from cnnlab.detection.pyramid import as_images, levels, pad_to_grid, pyramid_scales, side_by_side
+from cnnlab.detection.pyramid import as_images, levels, on_grid, pyramid_scales
 from cnnlab.errors import CheckpointError, ConfigError, DataError
 from cnnlab.models import build_model
 from cnnlab.models.face import fold_batch_norm
@@ -114,12 +114,9 @@ class FaceDetector:
     @torch.inference_mode()
     def _search(self, pyramid: Sequence[Tensor], threshold: float) -> list[tuple[Tensor, Tensor]]:
         """Boxes (N, 4) and scores (N,) at or above `threshold` in each image (1, 3, H, W), in its pixels."""
-        model = self.model
-        if model.margin:
-            pyramid = [pad_to_grid(images, model.margin, model.window, model.stride) for images in pyramid]
         maps = self._maps(pyramid)
         if self.tta:
-            mirrored = self._maps([images.flip(-1) for images in pyramid])
+            mirrored = self._maps(pyramid, mirror=True)
             maps = [_with_mirrored(*pair) for pair in zip(maps, mirrored, strict=True)]
         return [self._found(*one, images.shape[-2:], threshold) for one, images in zip(maps, pyramid, strict=True)]
 
@@ -128,21 +125,39 @@ class FaceDetector:
         row, column = torch.nonzero(scores >= threshold, as_tuple=True)
         if len(row) == 0:
             return scores.new_zeros(0, 4), scores.new_zeros(0)
-        boxes = cell_boxes(scores.shape, size, self.model.window).to(scores.device)[row, column]
+        window, stride, margin = self.model.window, self.model.stride, self.model.margin
+        if margin:  # the canvas ends where the last cell does
+            size = [window + 1 + (cells - 1) * stride for cells in scores.shape]
+        boxes = cell_boxes(scores.shape, size, window).to(scores.device)[row, column]
         if len(offsets):
             boxes = decode(offsets[:, row, column].T, boxes)
-        return boxes - self.model.margin, scores[row, column]
+        return boxes - margin, scores[row, column]
 
-    def _maps(self, pyramid: Sequence[Tensor]) -> list[tuple[Tensor, Tensor]]:
-        """Face probability (h, w) of every cell of each image, and its box offsets (4 or 0, h, w)."""
+    def _maps(self, pyramid: Sequence[Tensor], mirror: bool = False) -> list[tuple[Tensor, Tensor]]:
+        """Face probability (h, w) of every cell of each image, and its box offsets (4 or 0, h, w).
+
+        Mirrored, the canvas as a whole is: its maps are those of the mirrored images, in mirrored order.
+        """
+        model = self.model
+        if not model.margin:
+            turned = [images.flip(-1) if mirror else images for images in pyramid]
+            return [_scored(model(x.contiguous(memory_format=torch.channels_last))[0].float()) for x in turned]
         # On small images most of the time is the calls' own: all but the largest go through the network side by side.
         # No layer pads, so a window sees nothing of its neighbour, and the windows across two images are left out.
-        apart = 1 if self.model.margin and len(pyramid) > 2 else len(pyramid)
-        maps = [_scored(self.model(images)[0].float()) for images in pyramid[:apart]]
-        if apart < len(pyramid):
-            canvas, places = side_by_side(pyramid[apart:], self.model.window, self.model.stride)
-            outputs = self.model(canvas)[0].float()
-            maps += [_scored(outputs[:, :rows, start : start + columns]) for start, rows, columns in places]
+        maps = []
+        dtype = next(model.parameters()).dtype
+        for part in (pyramid[:1], pyramid[1:]):
+            if not part:
+                continue
+            canvas, places = on_grid(part, model.margin, model.window, model.stride, dtype)
+            if mirror:
+                # the last pixel is beyond the last cell: without it the mirrored cells are the cells, mirrored
+                canvas = canvas[..., :-1].flip(-1).contiguous(memory_format=torch.channels_last)
+            outputs = model(canvas)[0].float()
+            total = outputs.shape[-1]
+            for start, rows, columns in places:
+                first = total - start - columns if mirror else start
+                maps.append(_scored(outputs[:, :rows, first : first + columns]))
         return maps
 
     def _threshold(self, threshold: float | None) -> float:

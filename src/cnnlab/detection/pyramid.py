@@ -66,37 +66,32 @@ def _resize(images: Tensor, size: tuple[int, int], antialias: bool) -> Tensor:
     return F.interpolate(images, size=size, mode="bilinear", antialias=antialias, align_corners=False)
 
 
-def pad_to_grid(images: Tensor, margin: int, window: int, stride: int) -> Tensor:
-    """Pad (B, C, H, W) with grey: `margin` on all sides, then right and below to window + k stride + 1 pixels.
+def on_grid(
+    images: Sequence[Tensor], margin: int, window: int, stride: int, dtype: torch.dtype = torch.float32
+) -> tuple[Tensor, list[tuple[int, int, int]]]:
+    """Images (1, C, H, W) side by side on one grey canvas, each with `margin` around it and on the grid of the cells.
 
-    At those sizes the assignment's proportional mapping places cell j exactly at j times the stride.
+    With its margin each image takes window + k stride + 1 pixels, at which the assignment's proportional mapping places
+    cell j exactly at j times the stride.
+
+    Returns the canvas (1, C, H', W'), and for each image its first column, rows and columns in the network's map.
     """
-    height, width = images.shape[-2:]
 
-    def rest(side: int) -> int:
-        need = max(side + 2 * margin, window + 1)
-        return need + (window + 1 - need) % stride - side - margin
+    def cells(side: int) -> int:
+        return max(0, -(-(side + 2 * margin - window - 1) // stride)) + 1
 
-    return F.pad(images, (margin, rest(width), margin, rest(height)), value=0.5)
-
-
-def side_by_side(images: Sequence[Tensor], window: int, stride: int) -> tuple[Tensor, list[tuple[int, int, int]]]:
-    """Images (1, C, H, W) on one canvas, each on the grid of a network's cells.
-
-    Returns the canvas (1, C, H', W') and for each image its first column, rows and columns in the network's map.
-    """
-    starts, end = [], 0
+    places, start = [], 0
     for image in images:
-        starts.append(end)
-        end += -(-image.shape[-1] // stride) * stride
-    height = max(image.shape[-2] for image in images)
-    canvas = images[0].new_full((1, images[0].shape[1], height, end), 0.5)
-    canvas = canvas.contiguous(memory_format=torch.channels_last)
-    places = []
-    for image, start in zip(images, starts, strict=True):
-        canvas[..., : image.shape[-2], start : start + image.shape[-1]] = image
-        rows, columns = ((side - window) // stride + 1 for side in image.shape[-2:])
-        places.append((start // stride, rows, columns))
+        rows, columns = (cells(side) for side in image.shape[-2:])
+        places.append((start, rows, columns))
+        start += columns - 1 + -(-(window + 1) // stride)
+    height = window + 1 + (max(rows for _, rows, _ in places) - 1) * stride
+    width = window + 1 + (places[-1][0] + places[-1][2] - 1) * stride
+    shape = (1, images[0].shape[1], height, width)
+    canvas = torch.empty(shape, dtype=dtype, device=images[0].device, memory_format=torch.channels_last).fill_(0.5)
+    for image, (start, _, _) in zip(images, places, strict=True):
+        left, (rows, columns) = start * stride + margin, image.shape[-2:]
+        canvas[..., margin : margin + rows, left : left + columns] = image
     return canvas, places
 
 
