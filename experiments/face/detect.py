@@ -8,7 +8,16 @@ Without `model` the released weights are used, so nothing needs to be trained; a
 ground truth on the four full images, for threshold 0.99 and for the chosen one, with `nms` off and on; `threshold.html`
 in the run's artifacts has a slider that moves the threshold. The second writes `image,x1,y1,x2,y2,score`.
 
-Result: no recorded run yet
+Result: face_detect on data (val 86, full_images 4), seeds 0, AMD EPYC, 2 cores, 24 GiB, no GPU, 12 s, 2026-11-22,
+    commit 454767c41b:
+    full_images_ap50          0.7363 (1) on 4 samples
+    full_images_ap30          1.000 (1) on 4 samples
+    val_ap50                  1.000 (1) on 86 samples
+    val_ap30                  1.000 (1) on 86 samples
+    full_images_faces         18.00 (1) on 4 samples
+    full_images_found         18.00 (1) on 4 samples
+    full_images_false_alarms  0 (1) on 4 samples
+    threshold                 0.7449 (1)
 """
 
 import csv

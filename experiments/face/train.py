@@ -6,7 +6,10 @@ DIR holds the course's folders (`train/`, `val/`) or photographs with boxes, fro
 the embedded pictures are used. The run shows examples of both classes, curves of loss and accuracy for train and val,
 and the confusion matrix on val.
 
-Result: no recorded run yet
+Result: face_train on data (train 8820, val 1206), seeds 0, 1, 2, AMD EPYC, 2 cores, 24 GiB, no GPU, 260 s,
+    2026-11-22, commit 454767c41b:
+    val_accuracy  0.9903 ± 0.0013 (3) on 1206 samples
+    val_loss      0.0357 ± 0.0036 (3) on 1206 samples
 """
 
 from dataclasses import dataclass, field, replace
