@@ -8,7 +8,7 @@ photographs. The winner is trained again for longer, its threshold found on vali
 photographs beside the plain network, run on the four full images and on one of yours, stored as an MLflow model and
 registered with the alias `champion`. The same command continues a stopped study, from the last epoch of its last trial.
 
-Budget on two CPU cores: under ten minutes with the embedded pictures, about an hour and a half with 858 photographs.
+Budget on two CPU cores: under ten minutes with the embedded pictures, under an hour with 858 photographs.
 
 Result: face_improve on data (train 630, val 86, test 142, train_patches 8820, val_patches 1206, full_images 4), seeds
     0, AMD EPYC, 2 cores, 24 GiB, no GPU, 251 s, 2026-11-22, commit 9767ecb7af:

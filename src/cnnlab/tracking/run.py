@@ -164,11 +164,6 @@ class Run:
         if self._client:
             self._client.log_text(self.id, text, path)
 
-    def log_dict(self, path: str, content: Any) -> None:
-        """Store a JSON artifact."""
-        if self._client:
-            self._client.log_dict(self.id, content, path)
-
     def log_arrays(self, path: str, arrays: Mapping[str, np.ndarray]) -> None:
         """Store arrays as a compressed npz artifact."""
         if self._client:
