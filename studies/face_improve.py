@@ -111,7 +111,7 @@ class Config(Experiment):
     """one photograph of your choice, to run the winner on"""
     search: Search = field(default_factory=Search)
     trial_epochs: int = 0
-    """epochs of a trial; 0 is 4 with the embedded pictures, 6 with your own"""
+    """epochs of a trial; 0 is 3 with the embedded pictures, 6 with your own"""
     final_epochs: int = 0
     """epochs of the winner's last training; 0 is 8 with the embedded pictures, 60 with your own"""
     tta: bool = True
@@ -133,7 +133,7 @@ class Config(Experiment):
 
     def epochs(self, embedded: bool) -> tuple[int, int]:
         """Epochs of a trial and of the last training."""
-        return self.trial_epochs or (4 if embedded else 6), self.final_epochs or (8 if embedded else 60)
+        return self.trial_epochs or (3 if embedded else 6), self.final_epochs or (8 if embedded else 60)
 
 
 def build(params: dict[str, Any]) -> nn.Module:
@@ -165,7 +165,7 @@ def train(
     model = build(params)
     augmentation = AUGMENTATIONS[params["augmentation"]]
     if params["network"] == "face_net_boxes" and data.photos["train"]:
-        scenes = max(4 * len(data.photos["train"]), 32 if config.quick else 1600)
+        scenes = max(4 * len(data.photos["train"]), 32 if config.quick else 960)
         train_set = FaceCrops(data.photos["train"], data.negatives, length=scenes, seed=config.seed)
         objective = Detection()
     else:
