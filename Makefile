@@ -4,7 +4,10 @@ ARGS ?=
 VENV := $(CURDIR)/.venv
 READY := $(VENV)/.ready
 
-.PHONY: setup face_data face_train face_detect face_improve test lint tables ui
+ENTRY_POINTS := $(shell sed -n 's/^  \([a-z0-9_]*\):$$/\1/p' MLproject)
+AREAS := face makeup camvid
+
+.PHONY: setup test lint tables ui $(ENTRY_POINTS)
 
 setup: $(READY)
 
@@ -15,9 +18,10 @@ $(READY): pyproject.toml
 	touch $(READY)
 
 # Any entry point: make face_train ARGS="-P data=DIR"
-face_data face_train face_detect face_improve: setup
+$(ENTRY_POINTS): setup
 	PATH="$(VENV)/bin:$$PATH" MLFLOW_DISABLE_TELEMETRY=true \
-		mlflow run . -e $@ --env-manager local --experiment-name face $(ARGS)
+		mlflow run . -e $@ --env-manager local \
+		--experiment-name $(or $(filter $(AREAS),$(firstword $(subst _, ,$@))),transfer) $(ARGS)
 
 test: setup
 	PATH="$(VENV)/bin:$$PATH" python -m pytest $(ARGS)

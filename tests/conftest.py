@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from webserver import WebServer
 
 torch.set_num_threads(2)
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
@@ -18,12 +19,45 @@ def repository() -> Path:
 
 
 @pytest.fixture(scope="session")
-def face_photos_dir() -> Path:
-    """The folder with face_photos/ and full_images/, named by CNNLAB_DATA."""
+def data_dir() -> Path:
+    """The folder of the real data sets, named by CNNLAB_DATA; the fixtures below ask for one of them."""
     folder = os.environ.get("CNNLAB_DATA", "")
-    if not (folder and (Path(folder) / "face_photos").is_dir()):
-        pytest.skip("needs the real photographs: set CNNLAB_DATA to the folder with face_photos/ and full_images/")
+    if not (folder and Path(folder).is_dir()):
+        pytest.skip("needs the real data: set CNNLAB_DATA to the folder with face_photos/, CamVid/ and others")
     return Path(folder)
+
+
+def need(folder: Path, *names: str) -> Path:
+    """The folder, if it holds these data sets; else the test skips and says which is absent."""
+    absent = [name for name in names if not (folder / name).is_dir()]
+    if absent:
+        pytest.skip(f"needs {', '.join(absent)}: {folder}, named by CNNLAB_DATA, does not hold it")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def face_photos_dir(data_dir) -> Path:
+    """The folder with face_photos/ and full_images/."""
+    return need(data_dir, "face_photos", "full_images")
+
+
+@pytest.fixture(scope="session")
+def makeup_dir(data_dir) -> Path:
+    """The folder with heavy_makeup_CelebA/."""
+    return need(data_dir, "heavy_makeup_CelebA")
+
+
+@pytest.fixture(scope="session")
+def camvid_dir(data_dir) -> Path:
+    """The folder with CamVid/."""
+    return need(data_dir, "CamVid")
+
+
+@pytest.fixture
+def web():
+    """A local web server that can misbehave."""
+    with WebServer() as server:
+        yield server
 
 
 @pytest.fixture

@@ -56,6 +56,10 @@ class Outcome:
     metrics: dict[str, float | list[float]]
     summary: str
     seeds: list[int] = field(default_factory=lambda: [0])
+    variant: str = ""
+    """tells this run's record from others of the same entry point: results/<entry point>_<variant>.json"""
+    note: str = ""
+    """what a reader of the recorded figures must know, such as weights that were not complete"""
 
 
 def main(
@@ -113,10 +117,11 @@ def _lists(metrics: dict[str, float | list[float]]) -> dict[str, list[float]]:
 
 def _record(run: Run, outcome: Outcome, revision: dict[str, str], seconds: float) -> Record:
     data = next(iter(run.datasets.values()), {"name": "none", "digest": "", "splits": {}})
+    name = f"{run.entry_point}_{outcome.variant}" if outcome.variant else run.entry_point
     return Record(
-        entry_point=run.entry_point, run_id=run.id, commit=revision["commit"], dirty=revision["dirty"] != "false",
+        entry_point=name, run_id=run.id, commit=revision["commit"], dirty=revision["dirty"] != "false",
         date=datetime.now(UTC).date().isoformat(), hardware=hardware(), data=data, seeds=outcome.seeds,
-        metrics=aggregate(_lists(outcome.metrics)), seconds=seconds,
+        metrics=aggregate(_lists(outcome.metrics)), seconds=seconds, note=outcome.note,
     )  # fmt: skip
 
 

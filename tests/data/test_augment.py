@@ -1,12 +1,13 @@
 import pytest
 import torch
 
-from cnnlab.data.augment import Augmentation
+from cnnlab.data.augment import Augmentation, _rotate
+from cnnlab.data.resample import resized_crops
 from cnnlab.errors import ConfigError
 
 EVERYTHING = Augmentation(
     flip=0.5, shift=4, grey=0.5, colour=0.2, gamma=0.7, contrast=0.4, brightness=0.2, blur=0.5, coarse=0.5, noise=0.5,
-    blocks=0.5, invert=0.2,
+    blocks=0.5, invert=0.2, crop_scale=(0.3, 1.0), crop_ratio=(0.8, 1.25), rotate=10, erase=0.5, saturation=0.5,
 )  # fmt: skip
 
 
@@ -26,8 +27,12 @@ def test_everything_keeps_shape_and_range_and_follows_the_generator():
 
 
 @pytest.mark.parametrize(
-    "name", ["flip", "shift", "grey", "colour", "gamma", "contrast", "brightness", "blur", "coarse", "noise", "blocks"]
-)
+    "name",
+    [
+        "flip", "shift", "grey", "colour", "gamma", "contrast", "brightness", "blur", "coarse", "noise", "blocks",
+        "rotate", "erase", "saturation",
+    ],
+)  # fmt: skip
 def test_each_changes_pictures_alone(name):
     changed = Augmentation(**{name: 2 if name == "shift" else 0.9})(images(), torch.Generator().manual_seed(0))
     assert not torch.allclose(changed, images().float() / 255, atol=1e-3)
@@ -49,3 +54,75 @@ def test_a_share_above_one_is_refused():
         Augmentation(grey=1.5)
     with pytest.raises(ConfigError, match="'noise' is -1"):
         Augmentation(noise=-1)
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"crop_scale": (0.5, 1.5)}, {"crop_scale": (0.0, 1.0)}, {"crop_ratio": (2.0, 1.0)}, {"multi_scale": 1.0}]
+)
+def test_ranges_that_make_no_crop_are_refused_by_name(wrong):
+    with pytest.raises(ConfigError, match=f"'{next(iter(wrong))}' is"):
+        Augmentation(**wrong)
+
+
+def slopes(n=16, height=48, width=64):
+    """Images whose first two channels are the row and the column: a pixel says where it came from."""
+    rows = torch.arange(height).view(-1, 1).expand(height, width)
+    columns = torch.arange(width).expand(height, width)
+    return torch.stack([rows, columns, rows])[None].repeat(n, 1, 1, 1).mul(3).to(torch.uint8)
+
+
+def test_crops_show_the_share_and_the_shape_that_were_asked_for():
+    crops = Augmentation(crop_scale=(0.25, 0.25))(slopes(), torch.Generator().manual_seed(0)) * 255 / 3
+    spans = [(crop[0].max() - crop[0].min(), crop[1].max() - crop[1].min()) for crop in crops]
+    assert all(abs(v - 23) < 1 and abs(u - 31) < 1 for v, u in spans)  # half of 48 and half of 64
+    assert len({round(crop[0].min().item()) for crop in crops}) > 4  # each image alone
+    wide = Augmentation(crop_scale=(0.25, 0.25), crop_ratio=(2.0, 2.0))(slopes()) * 255 / 3
+    v, u = (wide[0, axis].max() - wide[0, axis].min() for axis in (0, 1))
+    assert abs(v - 16) < 1 and abs(u - 44) < 1
+
+
+def test_a_whole_image_crop_is_the_image():
+    x = images()
+    whole = resized_crops(x, (1.0, 1.0), (1.0, 1.0))
+    assert torch.equal(whole, x)
+    assert resized_crops(x, (0.1, 1.0), (0.5, 2.0), size=(20, 30)).shape == (6, 3, 20, 30)
+
+
+def test_multi_scale_gives_batches_of_several_sizes_and_one_shape():
+    generator = torch.Generator().manual_seed(0)
+    change = Augmentation(multi_scale=0.5)
+    sizes = {tuple(change(images(2, 96, 64), generator).shape[-2:]) for _ in range(20)}
+    assert len(sizes) > 3 and all(h % 16 == w % 16 == 0 and 48 <= h <= 144 and 32 <= w <= 96 for h, w in sizes)
+
+
+def test_turning_keeps_the_centre_and_turns_the_way_it_says():
+    x = torch.zeros(1, 3, 41, 61, dtype=torch.uint8)
+    x[..., 20, 30] = 255  # the centre
+    x[..., 20, 50] = 255  # 20 pixels to the right of it
+    turned = _rotate(x.float() / 255, torch.tensor([90.0]))[0, 0]
+    assert turned[20, 30] > 0.99 and turned[20, 50] < 0.01
+    assert max(turned[0, 30], turned[40, 30]) > 0.99  # above or below, at the same distance
+    constant = torch.full((2, 3, 24, 24), 100, dtype=torch.uint8)
+    torch.testing.assert_close(Augmentation(rotate=30)(constant), constant.float() / 255, atol=1e-5, rtol=0)
+
+
+def test_erasing_leaves_one_rectangle_of_the_mean_colour():
+    x = images(8, 60, 40)
+    out, plain = Augmentation(erase=1)(x, torch.Generator().manual_seed(3)), x.float() / 255
+    for after, before in zip(out, plain, strict=True):
+        changed = (after != before).any(0)
+        rows, columns = changed.any(1).nonzero()[:, 0], changed.any(0).nonzero()[:, 0]
+        box = (slice(rows.min(), rows.max() + 1), slice(columns.min(), columns.max() + 1))
+        assert 0.01 < after[0][box].numel() / after[0].numel() < 0.23
+        torch.testing.assert_close(after[:, *box], before.mean((1, 2))[:, None, None].expand_as(after[:, *box]))
+
+
+def test_saturation_keeps_grey_pictures_and_luminance():
+    grey = images()[:, :1].expand(-1, 3, -1, -1)
+    torch.testing.assert_close(Augmentation(saturation=0.5)(grey), grey.float() / 255, atol=1e-6, rtol=0)
+    colours = torch.full((1, 3, 2, 2), 120, dtype=torch.uint8)
+    colours[:, 0] = 140
+    weights = torch.tensor((0.299, 0.587, 0.114)).view(3, 1, 1)
+    changed = Augmentation(saturation=0.5)(colours, torch.Generator().manual_seed(1))
+    assert not torch.allclose(changed, colours / 255, atol=1e-3)
+    torch.testing.assert_close((changed * weights).sum(1), (colours / 255 * weights).sum(1))

@@ -24,10 +24,18 @@ def bright_or_dark(split: str, count: int = 64) -> ImageSet:
     return ImageSet(images, labels, ("dark", "bright"), "made", split)
 
 
-def small_net(seed: int = 0) -> nn.Module:
+class SmallNet(nn.Sequential):
+    """Three layer groups: a convolution with batch norm, a second convolution, the head."""
+
+    def groups(self) -> list[nn.Module]:
+        return [self[0], self[1], self[2:]]
+
+
+def small_net(seed: int = 0) -> SmallNet:
     torch.manual_seed(seed)
-    features = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.ReLU())
-    return nn.Sequential(features, nn.Dropout(0.2), nn.Flatten(), nn.Linear(144, 2))
+    first = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.ReLU())
+    second = nn.Sequential(nn.Conv2d(4, 4, 1), nn.ReLU())
+    return SmallNet(first, second, nn.Dropout(0.2), nn.Flatten(), nn.Linear(144, 2))
 
 
 def noisy(images, generator):
@@ -39,6 +47,7 @@ def test_it_learns_and_reports_both_splits():
     result = fit(model, bright_or_dark("train"), bright_or_dark("val"), FAST)
     assert result.best["val/accuracy"] > 0.95
     assert {"train/loss", "train/accuracy", "val/loss", "val/accuracy", "lr"} <= set(result.history[0])
+    assert all(0 <= epoch["data_wait"] <= 1 and epoch["memory_mb"] > 10 for epoch in result.history)
     outputs, labels = predict(model, bright_or_dark("val"))
     assert (outputs.argmax(1) == labels).float().mean().item() == pytest.approx(result.best["val/accuracy"])
 
@@ -47,7 +56,14 @@ class Killed(Exception):
     pass
 
 
-@pytest.mark.parametrize("change", [{}, {"ema": 0.9, "schedule": "one_cycle", "optimizer": "adamw"}])
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"prefetch": 0},
+        {"ema": 0.9, "schedule": "one_cycle", "optimizer": "adamw", "mixup": 0.4},
+        {"unfreeze_every": 1, "lr_factors": (1.0, 0.1), "schedule": "step", "step_epochs": 1, "optimizer": "sgd"},
+    ],
+)
 def test_a_resumed_run_equals_an_unbroken_one(tmp_path, change):
     training = replace(FAST, **change)
     data = bright_or_dark("train"), bright_or_dark("val")
@@ -67,7 +83,7 @@ def test_a_resumed_run_equals_an_unbroken_one(tmp_path, change):
         resumed, *data, training, seed=3, transform=noisy, checkpoint=path, on_epoch=lambda e, m: heard.append(e)
     )
     assert heard == [1, 2, 3, 4]
-    times = ("epoch_seconds", "images_per_second")
+    times = ("epoch_seconds", "images_per_second", "data_wait", "memory_mb")
     for got, want in zip(result.history, expected.history, strict=True):
         assert {k: v for k, v in got.items() if k not in times} == {k: v for k, v in want.items() if k not in times}
     for got, want in zip(resumed.state_dict().values(), unbroken.state_dict().values(), strict=True):
@@ -132,7 +148,13 @@ def test_a_full_disk_leaves_the_earlier_checkpoint(tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["last.pt"]
 
 
-@pytest.mark.parametrize("wrong", [{"epochs": 0}, {"lr": -1.0}, {"ema": 1.0}])
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"epochs": 0}, {"lr": -1.0}, {"ema": 1.0}, {"lr_factors": (1.0, 0.0)}, {"label_smoothing": 1.0}, {"mixup": -1},
+        {"trained_groups": -1}, {"step_gamma": 0.0}, {"prefetch": -1},
+    ],
+)  # fmt: skip
 def test_settings_out_of_range_are_refused_by_name(wrong):
     with pytest.raises(ConfigError, match=next(iter(wrong))):
         Training(**wrong)

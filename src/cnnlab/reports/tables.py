@@ -22,7 +22,7 @@ from textwrap import wrap
 import yaml
 
 from cnnlab.errors import DataError, UserError
-from cnnlab.reports.records import Record, read_records
+from cnnlab.reports.records import Record, owner, read_records
 
 BEGIN, END = "<!-- results:begin -->", "<!-- results:end -->"
 NO_RECORD = "no recorded run yet"
@@ -63,10 +63,11 @@ def outdated(root: Path) -> dict[Path, str]:
     if readme.exists():
         wanted[readme] = fill_readme(readme.read_text(encoding="utf-8"), records.values(), readme)
     owners = _entry_points(root)
+    every = [name for names in owners.values() for name in names]
     modules = [*sorted((root / "experiments").rglob("*.py")), *sorted((root / "studies").glob("*.py"))]
     for path in modules:
         names = owners.get(path.relative_to(root).as_posix(), [])
-        own = [records[name] for name in names if name in records]
+        own = [record for name in names for record in records.values() if owner(record.entry_point, every) == name]
         wanted[path] = fill_docstring(path.read_text(encoding="utf-8"), own)
     return {path: text for path, text in wanted.items() if text != path.read_text(encoding="utf-8")}
 
@@ -89,7 +90,8 @@ def markdown_table(records: Iterable[Record]) -> str:
     header = ("entry point", "metric", "mean ± std (n)", "samples", "seeds", "data", "hardware", "commit")
     rows = []
     for record in records:
-        shared = (_seeds(record), record.data["name"], record.hardware, f"`{_commit(record)}`")
+        data = record.data["name"] + (f" ({record.note})" if record.note else "")
+        shared = (_seeds(record), data, record.hardware, f"`{_commit(record)}`")
         for place, (name, figures) in enumerate(record.metrics.items()):
             first = place == 0
             entry_point = f"`{record.entry_point}`" if first else ""
@@ -139,6 +141,8 @@ def _paragraph(records: list[Record]) -> list[str]:
         for name, figures in record.metrics.items():
             samples = _samples(record, name)
             lines.append(f"    {name:{width}}  {_figure(figures)}" + (f" on {samples} samples" if samples else ""))
+        if record.note:
+            lines += wrap(record.note, _WIDTH, initial_indent="    ", subsequent_indent="    ")
     # the text stands inside of a Python string
     return [line.replace("\\", "/").replace('"', "'").rstrip() for line in lines]
 

@@ -1,4 +1,4 @@
-"""Where a trained detector comes from: a run, the registry, a file, or the weights released with the project."""
+"""Where a trained network comes from: a run, the registry, a file, or the weights released with the project."""
 
 import re
 import tempfile
@@ -11,24 +11,27 @@ from mlflow.exceptions import MlflowException
 from cnnlab.errors import ConfigError
 from cnnlab.tracking.store import open_store
 
+MODEL_FILE = "model.pt"
 DETECTOR_FILE = "detector.pt"
 RELEASED = "weights/face_detector.pt"
 
 
-def detector_file(model: str) -> Path:
-    """The detector file that `model` names.
+def model_file(model: str, filename: str = MODEL_FILE, released: str = "") -> Path:
+    """The file of a trained network that `model` names.
 
     Args:
         model: `released`; a path; a run id; `models:/NAME@ALIAS` or `models:/NAME/VERSION`; or a registered model's
             NAME, which means its champion.
+        filename: the artifact that holds the network in a run.
+        released: the file within the package that `released` stands for, if weights are released for this purpose.
 
     Raises:
         ConfigError: there is no such thing, with what there is instead.
     """
-    if model == "released":
-        path = Path(str(files("cnnlab") / RELEASED))
+    if model == "released" and released:
+        path = Path(str(files("cnnlab") / released))
         if not path.is_file():
-            raise ConfigError("This copy of cnnlab came without released weights: train some with face_improve.")
+            raise ConfigError(f"This copy of cnnlab came without {released}: train a model and name its run.")
         return path
     if Path(model).is_file():
         return Path(model)
@@ -36,13 +39,18 @@ def detector_file(model: str) -> Path:
     try:
         run_id = model if re.fullmatch(r"[0-9a-f]{32}", model) else _run_of_version(client, model)
         folder = tempfile.mkdtemp(prefix="cnnlab-")
-        return Path(mlflow.artifacts.download_artifacts(run_id=run_id, artifact_path=DETECTOR_FILE, dst_path=folder))
+        return Path(mlflow.artifacts.download_artifacts(run_id=run_id, artifact_path=filename, dst_path=folder))
     except (MlflowException, OSError) as error:
         registered = ", ".join(m.name for m in client.search_registered_models()) or "none yet"
+        neither = "neither `released`, a file" if released else "neither a file"
         raise ConfigError(
-            f"model={model} is neither `released`, a file, a run with a {DETECTOR_FILE}, nor a registered model "
-            f"(registered: {registered})."
+            f"model={model} is {neither}, a run with a {filename}, nor a registered model (registered: {registered})."
         ) from error
+
+
+def detector_file(model: str) -> Path:
+    """The face detector's file that `model` names; see `model_file`."""
+    return model_file(model, DETECTOR_FILE, RELEASED)
 
 
 def _run_of_version(client: mlflow.MlflowClient, model: str) -> str:

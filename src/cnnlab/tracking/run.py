@@ -19,6 +19,7 @@ from mlflow.exceptions import MlflowException
 from sqlalchemy.exc import SQLAlchemyError
 from torch import nn
 
+from cnnlab.models.pretrained import WeightsReport
 from cnnlab.tracking.process import process_tags
 from cnnlab.tracking.store import open_store, store_error
 
@@ -153,6 +154,13 @@ class Run:
             for split, size in splits.items():
                 entry = MetaDataset(_LocalSource(source), name=f"{name}/{split} ({size})", digest=digest[:36])
                 mlflow.log_input(entry, context=split)
+
+    def log_weights(self, report: WeightsReport) -> None:
+        """Store what a network started from: source, hash and completeness of its weights, as tags."""
+        self.set_tags({
+            "weights.network": report.network, "weights.source": report.source, "weights.sha256": report.sha256,
+            "weights.complete": str(report.complete).lower(), "weights.sentence": report.sentence,
+        })  # fmt: skip
 
     def log_figure(self, name: str, figure: Figure) -> None:
         """Store a figure as `figures/<name>.png`."""

@@ -4,8 +4,9 @@ Start with `loop.fit`. It knows nothing of MLflow or Optuna: both listen through
 """
 
 from cnnlab.training.config import Training
-from cnnlab.training.loop import Fit, fit, predict
-from cnnlab.training.objective import Classification, Objective
+from cnnlab.training.inference import predict
+from cnnlab.training.loop import Fit, fit
+from cnnlab.training.objective import Classification, Objective, Segmentation
 from cnnlab.training.precision import make_fabric
 
-__all__ = ["Classification", "Fit", "Objective", "Training", "fit", "make_fabric", "predict"]
+__all__ = ["Classification", "Fit", "Objective", "Segmentation", "Training", "fit", "make_fabric", "predict"]

@@ -5,23 +5,27 @@ import time
 from collections.abc import Callable, Sequence, Sized
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import Dataset
 from tqdm import tqdm
 
 from cnnlab.errors import ConfigError
+from cnnlab.training.batches import Feed, Transform, batches, to_float
 from cnnlab.training.checkpoint import load_checkpoint, save_checkpoint
 from cnnlab.training.config import Training
-from cnnlab.training.objective import Classification, Objective
+from cnnlab.training.groups import LayerGroups
+from cnnlab.training.inference import batch_size_for, predict, tally, validate
+from cnnlab.training.memory import peak_memory_mb, reset_peak_memory
+from cnnlab.training.objective import Classification, Objective, mix
 from cnnlab.training.optim import make_optimizer, make_schedule
 from cnnlab.training.precision import make_fabric
 
-Transform = Callable[[Tensor, torch.Generator], Tensor]
+__all__ = ["Fit", "Metrics", "Transform", "fit", "predict", "to_float"]
+
 Metrics = dict[str, float]
 
 
@@ -36,22 +40,6 @@ class Fit:
     def best(self) -> Metrics:
         """Metrics of the kept epoch."""
         return self.history[self.best_epoch - 1]
-
-
-def to_float(images: Tensor, generator: torch.Generator | None = None) -> Tensor:
-    """uint8 (B, C, H, W) to float32 in [0, 1]; the transform of an experiment without augmentation."""
-    return images.float().div_(255)
-
-
-def batches(dataset: Dataset, batch_size: int, generator: torch.Generator | None = None) -> DataLoader:
-    """A DataLoader over a data set that hands out whole batches by `__getitems__`; shuffled if given a generator."""
-    return DataLoader(
-        dataset, batch_size=batch_size, shuffle=generator is not None, generator=generator, collate_fn=_as_is
-    )
-
-
-def _as_is(batch: Any) -> Any:
-    return batch
 
 
 def fit(
@@ -80,11 +68,12 @@ def fit(
         model: the network; trained in place.
         train: gives `(uint8 images, targets)` batches; if it has `set_epoch`, that is called first in every epoch.
         val: the same for validation.
-        training: the settings.
+        training: the settings. Layer-wise rates and freezing go by `model.groups()`, modules from input to output.
         seed: seeds everything random in the loop (not the initial weights).
         objective: loss and accuracy on train; cross entropy over labels unless given.
         val_objective: the same on val; `objective` unless given.
-        transform: `(uint8 images, generator) -> float images`, the augmentation of whole training batches.
+        transform: `(uint8 images, generator) -> float images`, the augmentation of whole training batches; what is
+            random in it comes from that generator.
         evaluate: `(network, epoch) -> metrics` added after each epoch, under names of its own.
         on_epoch: told epoch (from 1) and metrics after the checkpoint is written, and first of all those of a
             checkpoint that is resumed; what it raises ends training.
@@ -92,16 +81,23 @@ def fit(
         fingerprint: stands for settings and data; a checkpoint with another one is refused.
         fabric: devices and precision; made from `training.precision` unless given.
         title: shown before the progress bar.
+
+    The metrics of an epoch are loss and accuracy of both splits, the head's learning rate (`lr`) and those of the layer
+    groups where they differ, seconds, images per second, the share of the time in which a step waited for data
+    (`data_wait`) and the peak of memory so far (`memory_mb`: the device's, on a CPU the process's).
     """
     fabric = fabric or make_fabric(training.precision)
-    objective = objective or Classification()
+    objective, val_objective = _objectives(objective, val_objective, training)
     generator = torch.Generator()
     loader = fabric.setup_dataloaders(batches(train, training.batch_size, generator), move_to_device=True)
-    network, optimizer = fabric.setup(
-        model.to(memory_format=torch.channels_last), make_optimizer(model, training), _reapply_compile=False
-    )
+    val_batch = batch_size_for(val, training.val_batch_size, most=max(256, training.batch_size))
+    groups = LayerGroups(model, training)
+    fabric.to_device(model.to(memory_format=torch.channels_last))
+    optimizer = fabric.setup_optimizers(make_optimizer(groups, training))
     schedule = make_schedule(optimizer, training, len(loader))
     average = AveragedModel(model, multi_avg_fn=_warm_average(training.ema), use_buffers=True) if training.ema else None
+    network: nn.Module | None = None
+    reset_peak_memory(fabric.device)
     result, best_state = Fit(), None
 
     state = load_checkpoint(checkpoint, fingerprint) if checkpoint else None
@@ -132,12 +128,20 @@ def fit(
             train.set_epoch(epoch)
         if hasattr(loader.sampler, "set_epoch"):  # several processes: Fabric's DistributedSampler
             loader.sampler.set_epoch(_mix(seed, epoch))
+        if groups.set_epoch(epoch) or network is None:  # wrapped anew: several processes exchange what trains, no more
+            network = None
+            network = fabric.setup_module(model, _reapply_compile=False)
         network.train()
+        groups.eval_frozen()
         sums = torch.zeros(3, dtype=torch.float64, device=fabric.device)
-        for images, targets in loader:
-            inputs = transform(images, augmenting).contiguous(memory_format=torch.channels_last)
+        feed = Feed(loader, transform, augmenting, training.prefetch)
+        for inputs, targets in feed:
+            if training.mixup:
+                inputs, partners, share = mix(inputs, training.mixup)
             outputs = network(inputs)
             loss = objective.loss(outputs, targets)
+            if training.mixup:
+                loss = share * loss + (1 - share) * objective.loss(outputs, targets[partners])
             fabric.backward(loss)
             if training.clip_grad:
                 fabric.clip_gradients(network, optimizer, max_norm=training.clip_grad)
@@ -146,19 +150,23 @@ def fit(
             schedule.step()
             if average:
                 average.update_parameters(model)
-            sums += _counts(objective, outputs.detach(), targets, loss.detach())
+            sums += tally(objective, outputs.detach(), targets, loss.detach())
             progress.update()
         sums = fabric.all_reduce(sums, reduce_op="sum")
         seconds = time.perf_counter() - began
         judged = average.module if average else model
+        lr = schedule.get_last_lr()[0]  # of the head, which comes first
         metrics = {
             "epoch": epoch,
             "train/loss": sums[0].item() / max(sums[2].item(), 1),
             "train/accuracy": sums[1].item() / max(sums[2].item(), 1),
-            **_validate(judged, val, val_objective or objective, training, fabric),
-            "lr": schedule.get_last_lr()[0],
+            **validate(judged, val, val_objective, val_batch, fabric),
+            "lr": lr,
+            **groups.rates(lr),
             "epoch_seconds": seconds,
             "images_per_second": len(train) / seconds if isinstance(train, Sized) else 0.0,
+            "data_wait": min(feed.waited / seconds, 1.0),
+            "memory_mb": peak_memory_mb(fabric.device),
         }
         if evaluate:
             metrics |= evaluate(judged, epoch)
@@ -176,40 +184,27 @@ def fit(
         if on_epoch:
             on_epoch(epoch, metrics)
     progress.close()
+    groups.release()
     model.load_state_dict(best_state)
     return result
 
 
-@torch.no_grad()
-def predict(model: nn.Module, dataset: Dataset, batch_size: int = 256) -> tuple[Tensor, Tensor]:
-    """Outputs and targets of a whole data set in order, in 32 bit, the network in evaluation mode."""
-    model.eval()
-    device = next(model.parameters()).device
-    outputs, targets = [], []
-    for images, target in batches(dataset, batch_size):
-        outputs.append(model(to_float(images).to(device)).float().cpu())
-        targets.append(target)
-    return torch.cat(outputs), torch.cat(targets)
-
-
-@torch.no_grad()
-def _validate(model: nn.Module, val: Dataset, objective: Objective, training: Training, fabric: Fabric) -> Metrics:
-    # Every process judges the whole of val: it is small, and so no process can disagree about the best epoch.
-    model.eval()
-    sums = torch.zeros(3, dtype=torch.float64, device=fabric.device)
-    for images, targets in batches(val, max(256, training.batch_size)):
-        inputs = to_float(images).to(fabric.device).contiguous(memory_format=torch.channels_last)
-        with fabric.autocast():
-            outputs = model(inputs).float()
-        targets = targets.to(fabric.device)
-        sums += _counts(objective, outputs, targets, objective.loss(outputs, targets))
-    return {"val/loss": sums[0].item() / sums[2].item(), "val/accuracy": sums[1].item() / sums[2].item()}
-
-
-def _counts(objective: Objective, outputs: Tensor, targets: Tensor, loss: Tensor) -> Tensor:
-    # (summed loss, right answers, answers), kept on the device: reading them back would stall a GPU at every step
-    right, answers = objective.correct(outputs, targets)
-    return torch.stack([loss.double() * answers, right.double(), torch.full_like(loss, answers, dtype=torch.float64)])
+def _objectives(
+    objective: Objective | None, val_objective: Objective | None, training: Training
+) -> tuple[Objective, Objective]:
+    # Smoothing is for training; the loss on val stays that of the true targets, comparable between settings.
+    smoothing = training.label_smoothing
+    objective = objective or Classification(smoothing)
+    if getattr(objective, "label_smoothing", 0.0) != smoothing and smoothing:
+        raise ConfigError(
+            f"training.label_smoothing is {smoothing}, which this training's objective, "
+            f"{type(objective).__name__}, does not have."
+        )
+    if val_objective is None:
+        val_objective = copy.copy(objective)
+        if getattr(val_objective, "label_smoothing", 0.0):
+            val_objective.label_smoothing = 0.0
+    return objective, val_objective
 
 
 def _warm_average(decay: float) -> Callable[[Sequence[Tensor], Sequence[Tensor], Tensor | int], None]:

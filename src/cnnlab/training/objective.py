@@ -2,8 +2,11 @@
 
 from typing import Protocol
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+from cnnlab.errors import ConfigError
 
 
 class Objective(Protocol):
@@ -12,13 +15,14 @@ class Objective(Protocol):
     def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """Mean loss of a batch, a scalar."""
 
-    def correct(self, outputs: Tensor, targets: Tensor) -> tuple[Tensor, int]:
+    def correct(self, outputs: Tensor, targets: Tensor) -> tuple[Tensor, int | Tensor]:
         """Number of right answers (a scalar tensor) and of answers in a batch."""
 
 
 class Classification:
-    """Cross entropy over one label per image.
+    """Cross entropy over one label per image, or over probabilities of the classes.
 
+    targets: labels int64 (B,), or float (B, C) that sum to 1.
     A fully convolutional network gives logits (B, C, 1, 1); they are reshaped to (B, C) here, not in the network, so
     that the same network runs on larger images.
     """
@@ -30,4 +34,53 @@ class Classification:
         return F.cross_entropy(outputs.flatten(1), targets, label_smoothing=self.label_smoothing)
 
     def correct(self, outputs: Tensor, targets: Tensor) -> tuple[Tensor, int]:
-        return (outputs.flatten(1).argmax(1) == targets).sum(), len(targets)
+        labels = targets.argmax(1) if targets.ndim == 2 else targets
+        return (outputs.flatten(1).argmax(1) == labels).sum(), len(targets)
+
+
+class Segmentation:
+    """Cross entropy over one label per pixel: logits (B, C, H, W) against uint8 or int64 targets (B, H, W).
+
+    The loss is the mean over the pixels that count, weighted if there are weights, and 0 for a batch without any.
+
+    Args:
+        ignore_index: label of pixels that are left out of loss and accuracy.
+        class_weights: float (C,), weight of each class in the loss.
+        label_smoothing: share of each target that is spread over all classes.
+    """
+
+    def __init__(
+        self, ignore_index: int = 255, class_weights: Tensor | None = None, label_smoothing: float = 0.0
+    ) -> None:
+        self.ignore_index = ignore_index
+        self.class_weights = class_weights
+        self.label_smoothing = label_smoothing
+
+    def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        if outputs.shape[0::2] + outputs.shape[3:] != targets.shape:
+            raise ConfigError(f"Outputs {tuple(outputs.shape)} are not (B, C, H, W) of targets {tuple(targets.shape)}.")
+        targets = targets.long()
+        weights = None if self.class_weights is None else self.class_weights.to(outputs.device, outputs.dtype)
+        total = F.cross_entropy(
+            outputs, targets, weights, ignore_index=self.ignore_index, reduction="sum",
+            label_smoothing=self.label_smoothing,
+        )  # fmt: skip
+        counted = targets != self.ignore_index
+        weight = counted.sum() if weights is None else (weights[targets.where(counted, 0)] * counted).sum()
+        return total / weight.clamp(min=1e-6)  # a mean by cross_entropy itself would be nan where no pixel counts
+
+    def correct(self, outputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+        counted = targets != self.ignore_index
+        return ((outputs.argmax(1) == targets) & counted).sum(), counted.sum()
+
+
+def mix(images: Tensor, alpha: float) -> tuple[Tensor, Tensor, float]:
+    """Each image blended with another of its batch: (blended, indices of the others, share of the first in [1/2, 1]).
+
+    Zhang et al. 2018, "mixup" (https://arxiv.org/abs/1710.09412). Cross entropy is linear in its targets, so the loss
+    of blended targets is the same blend of two losses: this serves every objective.
+    """
+    share = torch.distributions.Beta(alpha, alpha).sample().item()
+    share = max(share, 1 - share)  # the pairs are as likely the other way round; so the first label is the main one
+    partners = torch.randperm(len(images)).to(images.device)
+    return torch.lerp(images[partners], images, share), partners, share

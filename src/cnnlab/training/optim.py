@@ -1,32 +1,30 @@
 """Optimisers and learning-rate schedules by name."""
 
-from torch import nn
 from torch.optim import SGD, Adam, AdamW, Optimizer
-from torch.optim.lr_scheduler import CosineAnnealingLR, LambdaLR, LRScheduler, MultiStepLR, OneCycleLR
+from torch.optim.lr_scheduler import CosineAnnealingLR, LambdaLR, LRScheduler, MultiStepLR, OneCycleLR, StepLR
 
 from cnnlab.training.config import Training
+from cnnlab.training.groups import LayerGroups
 
 
-def make_optimizer(model: nn.Module, training: Training) -> Optimizer:
-    """The optimiser of `training`, with weight decay on matrices and kernels only."""
-    trainable = [p for p in model.parameters() if p.requires_grad]
-    groups = [
-        {"params": [p for p in trainable if p.ndim > 1], "weight_decay": training.weight_decay},
-        {"params": [p for p in trainable if p.ndim <= 1], "weight_decay": 0.0},
-    ]
-    groups = [group for group in groups if group["params"]]
+def make_optimizer(groups: LayerGroups, training: Training) -> Optimizer:
+    """The optimiser of `training` over all layer groups, frozen ones too: it passes over what has no gradient."""
+    parameters = groups.optimizer_groups()
     if training.optimizer == "sgd":
-        return SGD(groups, lr=training.lr, momentum=0.9, nesterov=True)
-    return {"adam": Adam, "adamw": AdamW}[training.optimizer](groups, lr=training.lr)
+        return SGD(parameters, lr=training.lr, momentum=0.9, nesterov=True)
+    return {"adam": Adam, "adamw": AdamW}[training.optimizer](parameters, lr=training.lr)
 
 
 def make_schedule(optimizer: Optimizer, training: Training, steps_per_epoch: int) -> LRScheduler:
-    """The schedule of `training`, to be stepped once per optimiser step."""
+    """The schedule of `training`, to be stepped once per optimiser step; every group keeps its factor."""
     steps = training.epochs * steps_per_epoch
     if training.schedule == "cosine":
         return CosineAnnealingLR(optimizer, T_max=steps)
     if training.schedule == "one_cycle":
-        return OneCycleLR(optimizer, max_lr=training.lr, total_steps=max(steps, 2), pct_start=0.2)
+        peaks = [group["lr"] for group in optimizer.param_groups]
+        return OneCycleLR(optimizer, max_lr=peaks, total_steps=max(steps, 2), pct_start=0.2)
+    if training.schedule == "step" and training.step_epochs:
+        return StepLR(optimizer, step_size=training.step_epochs * steps_per_epoch, gamma=training.step_gamma)
     if training.schedule == "step":
-        return MultiStepLR(optimizer, milestones=[steps // 2, steps * 3 // 4], gamma=0.1)
+        return MultiStepLR(optimizer, milestones=[steps // 2, steps * 3 // 4], gamma=training.step_gamma)
     return LambdaLR(optimizer, lambda _: 1.0)

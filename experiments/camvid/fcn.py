@@ -1,0 +1,32 @@
+"""Q2-1 · Street scenes by fully convolutional networks: do the skip connections pay?
+
+    mlflow run . -e camvid_fcn8s -P data=DIR        # skip connections from strides 16 and 8
+    mlflow run . -e camvid_fcn16s -P data=DIR       # from stride 16 alone
+    mlflow run . -e camvid_fcn32s -P data=DIR       # none: the last layer is upsampled 32 times
+
+DIR holds CamVid's `train/`, `trainannot/`, `val/` and `valannot/` (`data_fetch` brings them); without it drawn scenes
+are used. The three differ in the decoder alone. `-P backbone=vgg16` is the paper's network, `alexnet` its smallest;
+`-P seeds=3` gives mean ± standard deviation. Trained on crops of the train frames, judged on all of val at full size:
+pixel accuracy and mean IoU with void left out, IoU per class, confusion, mIoU near borders, coloured predictions. The
+last epoch is kept, so val chooses nothing; test frames (`test/`, `testannot/`), if they are there, are looked at once.
+`camvid_report` sets the runs side by side and discusses them (Q2-2).
+
+Budget on two CPU cores with 367 frames: under an hour for a seed.
+
+Result: none recorded yet
+"""
+
+from cnnlab.data.camvid import load_camvid
+from cnnlab.experiment import Outcome, main, parse
+from cnnlab.reports.scenes import SceneConfig, run_scenes
+from cnnlab.tracking import Run
+
+
+def run(config: SceneConfig, run: Run) -> Outcome:
+    """Train the decoder on 11 classes and judge it."""
+    return run_scenes(config, run, load_camvid(config.data, quick=config.quick, seed=config.seed))
+
+
+if __name__ == "__main__":
+    decoder = parse(SceneConfig, __doc__).decoder
+    main(run, SceneConfig, entry_point=f"camvid_{decoder}", question="Q2-1", doc=__doc__)

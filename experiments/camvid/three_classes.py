@@ -1,0 +1,29 @@
+"""Q2-3 · Street scenes with 3 classes instead of 11: sky, surroundings, traffic.
+
+    mlflow run . -e camvid_three_classes -P data=DIR
+
+Sky; building, pole, road, pavement, tree, sign, fence and void; car, pedestrian and bicyclist. The masks are mapped as
+they are read, from the same files as 11 classes. The network and its training are those of `camvid_fcn8s`, and void
+counts here, since the course makes it part of a class; mIoU without it stands beside. `camvid_report` compares and
+discusses (Q2-4).
+
+Budget on two CPU cores with 367 frames: under an hour for a seed.
+
+Result: none recorded yet
+"""
+
+from cnnlab.data.camvid import load_camvid, three_classes
+from cnnlab.experiment import Outcome, main
+from cnnlab.reports.scenes import SceneConfig, run_scenes
+from cnnlab.tracking import Run
+
+
+def run(config: SceneConfig, run: Run) -> Outcome:
+    """Train FCN-8s on 3 classes and judge it."""
+    data = load_camvid(config.data, quick=config.quick, seed=config.seed, classes=3)
+    with_void = load_camvid(config.data, quick=config.quick, seed=config.seed)
+    return run_scenes(config, run, data, three_classes(with_void.val, ignore_void=True))
+
+
+if __name__ == "__main__":
+    main(run, SceneConfig, entry_point="camvid_three_classes", question="Q2-3", doc=__doc__)

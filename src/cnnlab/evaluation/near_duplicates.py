@@ -1,0 +1,104 @@
+"""Pictures that are there twice: candidates by perceptual hashes, confirmed on small thumbnails, gathered in groups."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.sparse import coo_matrix
+from scipy.sparse.csgraph import connected_components
+
+HASH_DISTANCE = 10  # of 64 bits; a pair this near in any of its hashes is a candidate
+PATCH_DIFFERENCE = 24.0  # grey levels by which no patch of a confirmed pair may differ, brightness and contrast apart
+CORRELATION = 0.97  # of the thumbnails, the smallest of a confirmed pair
+_PATCHES = 8  # to a side of the thumbnail
+_ROWS = 256  # hashes compared with all the others at once
+
+
+@dataclass(frozen=True)
+class DuplicateGroup:
+    """Pictures that look the same.
+
+    Attributes:
+        members: indices of the pictures.
+        kind: `two_classes` (the same picture under two labels), `across_splits`, or `within_split`.
+        identical: whether the files are the same byte for byte.
+    """
+
+    members: tuple[int, ...]
+    kind: str
+    identical: bool
+
+
+KINDS = ("two_classes", "across_splits", "within_split")
+
+
+def near_duplicates(
+    hashes: np.ndarray, thumbnails: np.ndarray, sha256: Sequence[str], labels: np.ndarray, splits: np.ndarray
+) -> tuple[list[DuplicateGroup], np.ndarray]:
+    """Groups of pictures that are the same but for size, compression and small changes; contradictions first.
+
+    Args:
+        hashes: uint64 (N, H), H perceptual hashes of each picture.
+        thumbnails: uint8 (N, 32, 32, 3), or another side that 8 divides.
+        sha256: of the N files.
+        labels: (N,) class of each picture.
+        splits: (N,) split of each picture.
+
+    Returns:
+        The groups of two or more, and the group number of every picture (N,), its own for a picture seen once.
+    """
+    count = len(hashes)
+    pairs = _confirmed(_candidates(hashes), thumbnails)
+    graph = coo_matrix((np.ones(len(pairs)), (pairs[:, 0], pairs[:, 1])), shape=(count, count))
+    _, numbers = connected_components(graph, directed=False)
+    order = np.argsort(numbers, kind="stable")
+    groups = []
+    for members in np.split(order, np.flatnonzero(np.diff(numbers[order])) + 1):
+        if len(members) > 1:
+            groups.append(DuplicateGroup(
+                tuple(int(i) for i in members), _kind(labels[members], splits[members]),
+                len({sha256[i] for i in members}) == 1,
+            ))  # fmt: skip
+    return sorted(groups, key=lambda group: (KINDS.index(group.kind), group.members)), numbers
+
+
+def _kind(labels: np.ndarray, splits: np.ndarray) -> str:
+    if len(set(labels.tolist())) > 1:
+        return "two_classes"
+    return "across_splits" if len(set(splits.tolist())) > 1 else "within_split"
+
+
+def _candidates(hashes: np.ndarray) -> np.ndarray:
+    """Pairs (M, 2), i < j, of which any hash lies within the distance: a flat background upsets one, not both."""
+    found = [np.zeros((0, 2), np.int64)]
+    for start in range(0, len(hashes), _ROWS):
+        near = np.zeros((min(_ROWS, len(hashes) - start), len(hashes) - start), bool)
+        for column in hashes.T:
+            near |= np.bitwise_count(column[start : start + _ROWS, None] ^ column[None, start:]) <= HASH_DISTANCE
+        rows, columns = np.nonzero(np.triu(near, k=1))
+        found.append(np.stack([rows + start, columns + start], axis=1))
+    return np.concatenate(found)
+
+
+def _confirmed(pairs: np.ndarray, thumbnails: np.ndarray) -> np.ndarray:
+    """Those of the pairs whose thumbnails correlate and differ little in every patch; flat ones must agree in colour.
+
+    Thumbnails are brought to one brightness and contrast first: a copy may have been brightened. The patches keep
+    apart what differs in the subject alone, on a background that is the same in all pictures.
+    """
+    cells = thumbnails.shape[1] // _PATCHES
+    kept = [np.zeros((0, 2), np.int64)]
+    for start in range(0, len(pairs), 4096):
+        part = pairs[start : start + 4096]
+        a, b = (thumbnails[part[:, side]].reshape(len(part), -1).astype(np.float32) for side in (0, 1))
+        flat = (np.abs(a - b).max(axis=1) <= 3) & (a.std(axis=1) < 3)
+        a, b = a - a.mean(axis=1, keepdims=True), b - b.mean(axis=1, keepdims=True)
+        contrasts = np.maximum(a.std(axis=1), 1e-3), np.maximum(b.std(axis=1), 1e-3)
+        contrast = np.sqrt(contrasts[0] * contrasts[1])
+        correlation = (a * b).mean(axis=1) / contrast**2
+        a, b = (values * (contrast / own)[:, None] for values, own in zip((a, b), contrasts, strict=True))
+        patches = (a - b).reshape(len(part), _PATCHES, cells, _PATCHES, cells, 3).mean(axis=(2, 4))
+        difference = np.abs(patches).reshape(len(part), -1).max(axis=1)
+        alike = (correlation >= CORRELATION) & (difference <= PATCH_DIFFERENCE) & (contrast >= 2)
+        kept.append(part[alike | flat])
+    return np.concatenate(kept)

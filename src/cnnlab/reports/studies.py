@@ -1,0 +1,75 @@
+"""What a study's run shows: a table and a figure of all its configurations against the first, and its course."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import mlflow
+import numpy as np
+import optuna
+from optuna.trial import TrialState
+
+from cnnlab import plots
+from cnnlab.evaluation.bootstrap import paired_difference
+from cnnlab.search import LABEL, RUN_ID, trial_rows
+from cnnlab.tracking import Run
+
+Arrays = Mapping[str, np.ndarray]
+
+
+def compare_trials(
+    run: Run,
+    study: optuna.Study,
+    recipe: Mapping[str, Any],
+    score: Callable[[Arrays, Sequence[int]], float],
+    count: int,
+    *,
+    artifact: str,
+    metric: str,
+    what: str,
+) -> None:
+    """Store `comparison.md`, the figures `comparison` and `study`; print the table.
+
+    Args:
+        run: the study's run.
+        study: its trials, of which the complete ones stored `artifact`, an npz of what they answered.
+        recipe: parameters of the trial that all others are compared with.
+        score: `(arrays of that npz, indices of the judged items) -> figure`, higher is better.
+        count: number of judged items, the same in every trial.
+        artifact: the npz file's name.
+        metric: name of the figure.
+        what: one sentence on what was judged and how.
+    """
+    rows, arrays = [], {}
+    for trial in trial_rows(study):
+        label = trial.user_attrs.get(LABEL, f"trial {trial.number}")
+        changed = ", ".join(f"{k}={_short(v)}" for k, v in trial.params.items() if recipe[k] != v)
+        if trial.state == TrialState.COMPLETE:
+            path = mlflow.artifacts.download_artifacts(run_id=trial.user_attrs[RUN_ID], artifact_path=artifact)
+            with np.load(path) as stored:
+                arrays[label] = dict(stored)
+        rows.append({"name": label, "changed": changed, "mean": trial.value, "std": 0.0, "n": 1, "values": ()})
+    base = next(row for row in rows if not row["changed"])
+    complete = [row for row in rows if row["name"] in arrays and row is not base]
+    for row in complete:
+        pair = (arrays[base["name"]], arrays[row["name"]])
+        row["interval"] = paired_difference(lambda items, which, pair=pair: score(pair[which], items), count)
+    lines = [
+        f"{what} Gain over {base['name']} with the 95 % interval of a paired bootstrap.", "",
+        f"| configuration | {metric} | gain | changed |", "|---|---|---|---|",
+    ]  # fmt: skip
+    for row in sorted([base, *complete], key=lambda row: -row["mean"]):
+        gain = "—"
+        if row is not base:
+            gain = "{:+.4f} [{:+.4f}, {:+.4f}]".format(row["mean"] - base["mean"], *row["interval"])
+        lines.append(f"| {row['name']} | {row['mean']:.4f} | {gain} | {row['changed']} |")
+    pruned = [row for row in rows if row["name"] not in arrays]
+    lines += [f"| {row['name']} | {row['mean']:.4f}, pruned | | {row['changed']} |" for row in pruned]
+    run.log_text("comparison.md", "\n".join(lines) + "\n")
+    print("\n".join(lines), flush=True)
+    run.log_figure("comparison", plots.ablation([base, *complete], metric=metric))
+    history = [{"number": t.number, "value": t.value, "state": t.state.name} for t in study.trials]
+    run.log_figure("study", plots.study_history(history, metric=metric))
+
+
+def _short(value: Any) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,66 @@
+"""Several looks at one image, their probabilities averaged: test-time augmentation of classifiers."""
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.utils.data import Dataset
+
+from cnnlab.errors import ConfigError
+from cnnlab.training.batches import batches, to_float
+from cnnlab.training.inference import batch_size_for
+from cnnlab.training.precision import native_bf16
+
+
+@dataclass(frozen=True)
+class Views:
+    """How a trained classifier looks at an image."""
+
+    mirror: bool = True
+    """look at the mirror image too"""
+    zooms: tuple[float, ...] = (1.0,)
+    """magnifications about the centre; below 1 the edges are repeated"""
+
+    def __post_init__(self) -> None:
+        if not self.zooms or min(self.zooms) <= 0:
+            raise ConfigError(f"zooms must be magnifications above 0, not {self.zooms}.")
+
+    def __len__(self) -> int:
+        return len(self.zooms) * (2 if self.mirror else 1)
+
+
+SINGLE_VIEW = Views(mirror=False)
+
+
+@torch.no_grad()
+def predict_views(model: nn.Module, dataset: Dataset, views: Views = SINGLE_VIEW) -> tuple[Tensor, Tensor]:
+    """Mean probabilities over the views, float32 (N, C), and the labels (N,), in the data set's order.
+
+    Computed in bfloat16 where the processor multiplies in it.
+    """
+    model.eval()
+    device = next(model.parameters()).device
+    found, labels = [], []
+    for images, targets in batches(dataset, batch_size_for(dataset)):
+        pixels = to_float(images.to(device))
+        total = torch.zeros(())
+        for zoom in views.zooms:
+            for mirrored in (False, True) if views.mirror else (False,):
+                view = look(pixels, zoom, mirrored).contiguous(memory_format=torch.channels_last)
+                with torch.autocast(device.type, torch.bfloat16, enabled=native_bf16()):
+                    logits = model(view)
+                total = total + logits.float().flatten(1).softmax(1).cpu()
+        found.append(total / len(views))
+        labels.append(targets)
+    return torch.cat(found), torch.cat(labels)
+
+
+def look(pixels: Tensor, zoom: float, mirrored: bool) -> Tensor:
+    """Float images (B, C, H, W), magnified about the centre and mirrored, at the same size."""
+    pixels = pixels.flip(-1) if mirrored else pixels
+    if zoom == 1:
+        return pixels
+    theta = torch.tensor([[1 / zoom, 0, 0], [0, 1 / zoom, 0]], device=pixels.device)
+    grid = F.affine_grid(theta.expand(len(pixels), 2, 3), list(pixels.shape), align_corners=False)
+    return F.grid_sample(pixels, grid, mode="bilinear", padding_mode="border", align_corners=False)
