@@ -45,7 +45,7 @@ class Config(Experiment):
     """epochs of each loop; the median is reported"""
 
     def shrunk(self) -> "Config":
-        return replace(self, limit=16, size=64, batch_size=8, repetitions=1)
+        return replace(self, limit=8, size=64, batch_size=8, repetitions=1)
 
 
 def student_transform(size: int) -> v2.Transform:

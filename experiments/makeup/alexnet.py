@@ -17,12 +17,10 @@ its record and `makeup_report` say so.
 
 Budget on two CPU cores, 2,000 portraits, 10 epochs, 3 seeds: 5 minutes with the last layer alone, 15 with all.
 
-Result: none recorded yet
+Result: no recorded run yet
 """
 
 import argparse
-import csv
-import io
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
@@ -39,7 +37,7 @@ from cnnlab.errors import ConfigError
 from cnnlab.experiment import Experiment, Outcome, checkpoint_path, fingerprint, main
 from cnnlab.models.pretrained import WeightsReport, pretrained_model
 from cnnlab.reports.classifier import log_classifier
-from cnnlab.reports.makeup import COMMANDS, PREDICTIONS
+from cnnlab.reports.makeup import COMMANDS, PREDICTIONS, predictions_csv
 from cnnlab.tracking import Run
 from cnnlab.training import Training, fit, predict
 
@@ -186,17 +184,6 @@ def show_augmentation(run: Run, portraits: ImageSet, seed: int, draws: int = 4) 
     shown = portraits.images[picked]
     seen = {name: [strategy(shown, generator) for _ in range(draws)] for name, strategy in STRATEGIES.items()}
     run.log_figure("augmentation", plots.augmentation_sheet(shown, seen))
-
-
-def predictions_csv(val: ImageSet, probabilities: np.ndarray, first_seed: int) -> str:
-    """CSV of portrait, true class, and each seed's probability of heavy makeup (`probabilities` is (seeds, N))."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["portrait", "true", *(f"seed_{first_seed + k}" for k in range(len(probabilities)))])
-    names = val.names or [str(i) for i in range(len(val))]
-    for name, label, row in zip(names, val.labels.tolist(), probabilities.T, strict=True):
-        writer.writerow([name, val.classes[label], *(f"{p:.6f}" for p in row)])
-    return text.getvalue()
 
 
 def _tags(config: Config, report: WeightsReport) -> dict[str, str]:

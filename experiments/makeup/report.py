@@ -10,7 +10,7 @@ five itself, on a handful of portraits.
 
 Budget: seconds.
 
-Result: none recorded yet
+Result: no recorded run yet
 """
 
 from dataclasses import dataclass

@@ -174,7 +174,7 @@ def log_maps(
 # ---- the lesson ------------------------------------------------------------------------------------------------------
 def show_lesson(config: Config, run: Run) -> Outcome:
     """Train the same network on a data set with a planted leak and on one without, and ask both."""
-    per_class, epochs = (24, 4) if config.quick else (100, 8)
+    per_class, epochs = (24, 4) if config.quick else (160, 10)
     worlds = {name: draw_worlds(name == "leak", config.seed, per_class) for name in ("leak", "no_leak")}
     digest = hashlib.sha256("".join(part.digest for pair in worlds.values() for part in pair).encode()).hexdigest()
     sizes = {f"{name}/{part.split}": len(part) for name, pair in worlds.items() for part in pair}
@@ -184,25 +184,25 @@ def show_lesson(config: Config, run: Run) -> Outcome:
     truths = [asked.classes[label] for label in asked.labels]
     shown = _of_each_class(asked.labels, min(ROWS, config.count) // 2)
     metrics: dict[str, float | list[float]] = {}
-    compared, area = {}, 0.0
+    region = config.region or "background"
+    inside = find_region(region, pixels)
+    area = float(inside.mean())
+    compared = {}
     for name, (train, val) in worlds.items():
         told = "trained with the leak" if name == "leak" else "trained without the leak"
         model = train_small(train, val, epochs, config.seed, told)
         for judged, (_, other) in worlds.items():
             metrics[f"val_{judged}_accuracy_of_{name}"] = _accuracy(model, other)
         maps = explain(model, images, layer=config.layer)
-        every = {kind: share_within(v, find_region(config.region or "background", pixels))
-                 for kind, v in maps.strengths().items()}  # fmt: skip
+        every = {kind: share_within(values, inside) for kind, values in maps.strengths().items()}
         compared[told] = every
         metrics |= {f"val_{_metric(kind)}_share_of_{name}": _mean(values) for kind, values in every.items()}
         part = Attributions(maps.target[shown], maps.saliency[shown], maps.guided[shown], maps.grad_cam[shown],
                             maps.layer, maps.rectifiers)  # fmt: skip
-        area, _ = log_maps(
+        log_maps(
             run, config, pixels[shown], part, class_shares(model, images[shown]), asked.classes, [],
             [truths[i] for i in shown], f"_{name}", f"The network {told}",
         )  # fmt: skip
-    area = float(find_region(config.region or "background", pixels).mean())
-    region = config.region or "background"
     title = f"Where two networks look on the same {len(pixels)} pictures"
     run.log_figure("background_shares", region_shares(compared, area, region, title))
     leaky, honest = (metrics[f"val_saliency_share_of_{name}"] for name in worlds)

@@ -193,7 +193,7 @@ def retrieve(
     indices, similarities = nearest_neighbours(vectors, gallery[0] if gallery else None, max(KS))
     labels, truth = asked.labels.numpy(), judged.labels.numpy()
     precision = precision_at(labels[indices], truth, KS)
-    chance = chance_precision(truth, labels)
+    chance = chance_precision(truth, labels if gallery else None)
     rows = _queries(truth, QUERIES)
     names = np.array(judged.classes)
     run.log_figure("retrieval", retrieval_sheet(

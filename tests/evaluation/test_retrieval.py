@@ -46,6 +46,7 @@ def test_precision_by_hand():
     neighbours = np.array([[0, 1, 0, 1], [1, 1, 1, 0]])
     assert precision_at(neighbours, np.array([0, 1]), (1, 2, 4, 10)) == {1: 1.0, 2: 0.75, 4: 0.625}
     assert chance_precision(np.array([0, 1, 1]), np.array([0, 0, 0, 1])) == pytest.approx((0.75 + 0.25 + 0.25) / 3)
+    assert chance_precision(np.array([0, 0, 0, 1])) == pytest.approx((3 * 2 / 3 + 0) / 4), "no query finds itself"
     with pytest.raises(ConfigError, match="at least 1"):
         precision_at(neighbours, np.array([0, 1]), (0,))
 

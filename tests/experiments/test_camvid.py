@@ -9,13 +9,13 @@ import pytest
 import torch
 from PIL import Image
 
-from cnnlab.data.camvid import load_camvid, three_classes
+from cnnlab.data.camvid import SCENE_CLASSES, load_camvid, three_classes
 from cnnlab.errors import ConfigError, DataError
 from cnnlab.experiment import execute
 from cnnlab.models import build_model
 from cnnlab.models.saved import load_model, save_model
 from cnnlab.reports.scenes import SceneConfig, run_scenes
-from cnnlab.tracking import open_store
+from cnnlab.tracking import Run, open_store
 
 
 @pytest.fixture
@@ -35,15 +35,9 @@ def untrained(store):
     torch.manual_seed(0)
     model = build_model("fcn8s", num_classes=11)
     torch.nn.init.normal_(model.head["score8"].weight)
-    meta = {"task": "segmentation", "classes": list(load_classes()), "size": [96, 128], "tta": True, "tta_scales": [1.0]}
+    meta = {"task": "segmentation", "classes": list(SCENE_CLASSES), "size": [96, 128], "tta": True, "tta_scales": [1.0]}
     save_model(store / "untrained.pt", model, meta, half=True)
     return str(store / "untrained.pt")
-
-
-def load_classes():
-    from cnnlab.data.scene_classes import SCENE_CLASSES
-
-    return SCENE_CLASSES
 
 
 def predict(module, **settings):
@@ -86,21 +80,20 @@ def test_labels_are_those_of_the_network_at_the_images_own_size(store, module, u
     assert camvid_predict.predict_labels(model, image, camvid_predict.SINGLE_VIEW, 64).shape == (96, 128)
 
 
-@pytest.mark.parametrize(
-    ("settings", "message"),
-    [
-        ({"images": "nowhere"}, "nowhere: there is no such folder"),
-        ({"images": "images", "model": "unheard-of"}, "neither `released`"),
-        ({"images": "images", "output": "a.txt"}, "output=a.txt is a file"),
-        ({"images": "images", "output": "images"}, "is the folder of the images"),
-        ({"images": "images", "output": "a.txt/deep"}, "cannot be made"),
-        ({"images": "twins"}, "would both give a.png"),
-        ({"images": "broken"}, "No image in broken can be read"),
-        ({"images": "images", "resolution": -1}, "resolution=-1"),
-        ({"images": "images", "model": "classifier.pt"}, "no segmentation network"),
-    ],
-)
-def test_bad_input_ends_with_one_sentence(store, module, untrained, settings, message):
+BAD_INPUT = [
+    ({"images": "nowhere"}, "nowhere: there is no such folder"),
+    ({"images": "images", "model": "unheard-of"}, "neither `released`"),
+    ({"images": "images", "output": "a.txt"}, "output=a.txt is a file"),
+    ({"images": "images", "output": "images"}, "is the folder of the images"),
+    ({"images": "images", "output": "a.txt/deep"}, "cannot be made"),
+    ({"images": "twins"}, "would both give a.png"),
+    ({"images": "broken"}, "No image in broken can be read"),
+    ({"images": "images", "resolution": -1}, "resolution=-1"),
+    ({"images": "images", "model": "classifier.pt"}, "no segmentation network"),
+]
+
+
+def test_bad_input_ends_with_one_sentence(store, module, untrained):
     for folder in ("images", "twins", "broken"):
         (store / folder).mkdir()
     picture(store / "images/a.png")
@@ -109,17 +102,25 @@ def test_bad_input_ends_with_one_sentence(store, module, untrained, settings, me
     (store / "broken/a.png").write_bytes(b"")
     (store / "a.txt").write_text("")
     save_model(store / "classifier.pt", build_model("face_fcn"), {"classes": ["a", "b"], "size": [48, 48]})
-    with pytest.raises((ConfigError, DataError), match=message):
-        predict(module, **{"model": untrained, **settings})
+    for settings, message in BAD_INPUT:
+        with pytest.raises((ConfigError, DataError), match=message):
+            predict(module, **{"model": untrained, **settings})
+    assert [path.name for path in (store / "images").iterdir()] == ["a.png"]
 
 
 # ---- camvid_fcn8s and its kin, camvid_report -------------------------------------------------------------------------
+@pytest.fixture
+def no_mlflow_model(monkeypatch):
+    """Storing an MLflow model takes seconds and is tested elsewhere."""
+    monkeypatch.setattr(Run, "log_model", lambda *_, **__: None)
+
+
 def tiny(decoder, **settings):
     config = SceneConfig(decoder=decoder, quick=True, **settings).shrunk()
     return replace(config, quick=False, training=replace(config.training, epochs=1))
 
 
-def test_a_run_of_two_seeds_stores_what_the_report_needs(store, module):
+def test_a_run_of_two_seeds_stores_what_the_report_needs(store, module, no_mlflow_model):
     def run(config, run):
         return run_scenes(config, run, load_camvid("embedded", quick=True))
 
@@ -154,7 +155,7 @@ def test_the_report_without_runs_names_the_commands(store, module):
         execute(report.run, report.Config(), entry_point="camvid_report", question="Q2-2", doc="doc")
 
 
-def test_three_classes_are_judged_with_and_without_void(store):
+def test_three_classes_are_judged_with_and_without_void(store, no_mlflow_model):
     def run(config, run):
         data = load_camvid("embedded", quick=True, classes=3)
         masks = load_camvid("embedded", quick=True).val
@@ -167,7 +168,7 @@ def test_three_classes_are_judged_with_and_without_void(store):
     assert outcome.metrics["val_miou_void_left_out"] != outcome.metrics["val_miou"]
 
 
-def test_test_frames_are_judged_where_they_are_there(store):
+def test_test_frames_are_judged_where_they_are_there(store, no_mlflow_model):
     data = load_camvid("embedded", quick=True)
     data = replace(data, test=replace(data.val, split="test"))
     outcome = execute(

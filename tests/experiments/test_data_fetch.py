@@ -1,13 +1,11 @@
-"""data_fetch as a run: what it stores, and what it says when the source is not there."""
+"""data_fetch end to end, and what it says when the source is not there."""
 
 import importlib.util
 
-import mlflow
 import pytest
 
 from cnnlab.data.fetch_miniature import make_camvid
 from cnnlab.errors import DataError
-from cnnlab.experiment import execute
 from cnnlab.tracking import Run
 
 
@@ -26,16 +24,6 @@ def test_a_miniature_goes_the_whole_way(tmp_path, monkeypatch, fetch, dataset, c
     assert tuple(outcome.metrics.values()) == counts
     assert outcome.summary.startswith("A made miniature, which is not kept")
     assert not list(tmp_path.iterdir())
-
-
-def test_a_run_stores_counts_report_sheet_and_digest(store, fetch):
-    config = fetch.Config(dataset="makeup", quick=True)
-    outcome = execute(fetch.run, config, entry_point="data_fetch", question="B0", doc="doc")
-    stored = mlflow.search_runs(search_all_experiments=True, output_format="list")[0]
-    assert stored.data.tags["data.digest"] in outcome.summary
-    assert stored.data.metrics["train_images"] == 12 and len(stored.inputs.dataset_inputs) == 2
-    names = {a.path for a in mlflow.MlflowClient().list_artifacts(stored.info.run_id)}
-    assert {"report.md", "figures"} <= names
 
 
 def test_a_source_that_is_not_there_ends_with_what_to_do(tmp_path, monkeypatch, fetch):

@@ -14,6 +14,7 @@ from cnnlab.explain import explain, share_within
 from cnnlab.explain.regions import find_region, plain_background
 from cnnlab.models import build_model
 from cnnlab.models.saved import save_model
+from cnnlab.tracking import Run
 
 
 @pytest.fixture(scope="module")
@@ -130,7 +131,7 @@ def test_bad_input_is_named(lesson, store, saved, settings, error, sentence):
     picture(store / "one.png")
     (store / "broken.png").write_bytes(b"no picture")
     with pytest.raises(error, match=sentence):
-        run(lesson, model=saved, **settings)
+        lesson.run(lesson.Config(model=saved, **settings), Run.inactive())
 
 
 # ---- regions ---------------------------------------------------------------------------------------------------------

@@ -51,7 +51,7 @@ class Drawn(nn.Module):
 def test_one_view_is_the_softmax_of_the_network():
     image = torch.randint(0, 256, (2, 3, 20, 30), dtype=torch.uint8)
     scores = segment(Redness(), image)
-    torch.testing.assert_close(scores, (20 * image / 255).softmax(1), atol=0.02, rtol=0.02)
+    torch.testing.assert_close(scores, (20 * image.float() / 255).softmax(1), atol=0.02, rtol=0.02)
     torch.testing.assert_close(scores.sum(1), torch.ones(2, 20, 30))
 
 

@@ -63,11 +63,13 @@ def precision_at(
     return {k: float(right[:, :k].mean()) for k in ks if k <= right.shape[1]}
 
 
-def chance_precision(query_labels: np.ndarray, gallery_labels: np.ndarray) -> float:
-    """Precision of neighbours drawn at random from the gallery, whatever k."""
-    classes, counts = np.unique(gallery_labels, return_counts=True)
-    share = dict(zip(classes.tolist(), (counts / counts.sum()).tolist(), strict=True))
-    return float(np.mean([share.get(label, 0.0) for label in np.asarray(query_labels).tolist()]))
+def chance_precision(query_labels: np.ndarray, gallery_labels: np.ndarray | None = None) -> float:
+    """Precision of neighbours drawn at random, whatever k; without a gallery from the other queries."""
+    asked = query_labels if gallery_labels is None else gallery_labels
+    itself = gallery_labels is None  # no query finds itself
+    counts = dict(zip(*(values.tolist() for values in np.unique(asked, return_counts=True)), strict=True))
+    right = [counts.get(label, 0) - itself for label in np.asarray(query_labels).tolist()]
+    return float(np.mean(right) / (len(asked) - itself))
 
 
 def _unit(features: np.ndarray) -> np.ndarray:

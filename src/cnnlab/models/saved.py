@@ -1,6 +1,7 @@
 """One file for a trained network: its name, settings, weights and what one must know to use it."""
 
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +40,8 @@ def save_model(path: str | Path, model: nn.Module, meta: dict[str, Any], half: b
         torch.save(content, partial)
         os.replace(partial, path)
     except (OSError, RuntimeError) as error:  # torch reports a failed write inside its zip as a RuntimeError
-        partial.unlink(missing_ok=True)
+        with suppress(OSError):
+            partial.unlink()
         raise CheckpointError(f"The model could not be written to {path} ({error}).") from error
 
 

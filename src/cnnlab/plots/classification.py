@@ -79,7 +79,7 @@ def confusion_matrices(matrices: Mapping[str, np.ndarray], classes: Sequence[str
     if not matrices:
         raise ValueError("there is no confusion matrix to draw")
     size = float(np.clip(0.75 * len(classes), 3.2, 14.0))
-    figure = new_figure(len(matrices) * (size + 0.8) + 0.8, size + (0.9 if len(matrices) > 1 else 0.6))
+    figure = new_figure(len(matrices) * (size + 0.8) + 0.8, size + (1.4 if len(matrices) > 1 else 0.6))
     row = figure.subplots(1, len(matrices), squeeze=False)[0]
     for axes, (name, matrix) in zip(row, matrices.items(), strict=True):
         shade = _draw_confusion(axes, _array(matrix), classes, name)
@@ -138,7 +138,7 @@ def accuracies(rows: Sequence[Mapping[str, Any]], metric: str = "accuracy") -> F
     """One line per result: the mean over seeds, its 95 % interval and each seed's own value.
 
     Args:
-        rows: mappings with `name`, `values` (one per seed, perhaps none), `mean` and `interval` (low, high), shares all.
+        rows: mappings with `name`, `values` (of each seed, or none), `mean` and `interval` (low, high), shares all.
         metric: the axis label, with the number of samples.
 
     Raises:

@@ -11,6 +11,7 @@ import numpy as np
 from mlflow.entities import Run as StoredRun
 from mlflow.exceptions import MlflowException
 
+from cnnlab.data.imageset import ImageSet
 from cnnlab.data.makeup import CLASSES
 from cnnlab.evaluation.comparison import wilson_interval
 from cnnlab.reports.records import Record, read_records
@@ -166,6 +167,17 @@ def from_record(record: Record, command: str) -> Measured:
         record.data["digest"], f"results/{record.entry_point}.json", weights=weights, sentence=record.note,
         data=record.data["name"],
     )  # fmt: skip
+
+
+def predictions_csv(val: ImageSet, probabilities: np.ndarray, first_seed: int) -> str:
+    """CSV of portrait, true class, and each seed's probability of heavy makeup (`probabilities` is (seeds, N))."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["portrait", "true", *(f"seed_{first_seed + k}" for k in range(len(probabilities)))])
+    names = val.names or [str(i) for i in range(len(val))]
+    for name, label, row in zip(names, val.labels.tolist(), probabilities.T, strict=True):
+        writer.writerow([name, val.classes[label], *(f"{p:.6f}" for p in row)])
+    return text.getvalue()
 
 
 def read_predictions(text: str) -> tuple[list[str], np.ndarray, np.ndarray]:

@@ -13,7 +13,7 @@ from cnnlab.data.picture_tree import PictureTree
 from cnnlab.evaluation.near_duplicates import KINDS, DuplicateGroup
 from cnnlab.evaluation.shortcuts import ALMOST_ALL, CLEAR, SIGNIFICANCE, CueResult
 
-_KIND_WORDS = {
+KIND_WORDS = {
     "two_classes": "the same picture under two classes",
     "across_splits": "the same picture in two splits",
     "within_split": "the same picture twice in one split",
@@ -87,7 +87,7 @@ def summary(name: str, results: Sequence[CueResult], groups: Sequence[DuplicateG
         parts.append(f"In the pixels {_named(looks[0])} tells most{chance}{also}: does the subject explain it?")
     elif results:
         parts.append("No pixel cue beats chance clearly.")
-    rest = [f"{counts[kind]} x {_KIND_WORDS[kind]}" for kind in KINDS[1:] if counts[kind]]
+    rest = [f"{counts[kind]} x {KIND_WORDS[kind]}" for kind in KINDS[1:] if counts[kind]]
     parts.append(f"Near-duplicates among {hashed} pictures: {', '.join(rest) or 'no others' * bool(groups) or 'none'}.")
     return f"{name}: {' '.join(parts)}"
 
@@ -167,7 +167,7 @@ def duplicate_rows(tree: PictureTree, groups: Sequence[DuplicateGroup]) -> list[
         more = f" and {len(files) - 8} more" if len(files) > 8 else ""
         alike = "byte for byte" if group.identical else "near-duplicates"
         rows.append({
-            "what": _KIND_WORDS[group.kind], "pictures": str(len(files)), "alike": alike,
+            "what": KIND_WORDS[group.kind], "pictures": str(len(files)), "alike": alike,
             "files": ", ".join(files[:8]) + more,
         })  # fmt: skip
     return rows

@@ -1,0 +1,86 @@
+"""features_explore on folders whose answer is known: colours tell the classes, and every use finds it."""
+
+import importlib.util
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from cnnlab.errors import ConfigError, DataError
+from cnnlab.evaluation.linear import cross_validated, fit_linear_svm
+from cnnlab.tracking import Run
+
+
+@pytest.fixture(scope="module")
+def explore():
+    path = Path(__file__).parents[2] / "experiments/transfer/features.py"
+    spec = importlib.util.spec_from_file_location("features_experiment", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def colours(folder: Path, count: int) -> None:
+    rng = np.random.default_rng(count)
+    for name, colour in (("blue", (30, 40, 220)), ("red", (220, 40, 30))):
+        (folder / name).mkdir(parents=True)
+        for number in range(count):
+            pixels = np.clip(np.array(colour) + rng.normal(0, 15, (40, 40, 3)), 0, 255).astype(np.uint8)
+            Image.fromarray(pixels).save(folder / name / f"{number}.png")
+
+
+def settings(explore, **own):
+    return explore.Config(backbone="squeezenet1_1", weights="random", size=64, projection="pca", **own)
+
+
+def test_splits_are_kept_apart(explore, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    colours(tmp_path / "paint/train", 8)
+    colours(tmp_path / "paint/val", 5)
+    torch.manual_seed(0)
+    outcome = explore.run(settings(explore, data="paint"), Run.inactive())
+    assert outcome.metrics["val_svm_accuracy"] == outcome.metrics["val_precision_at_1"] == 1.0
+    assert outcome.metrics["val_precision_by_chance"] == pytest.approx(0.5)
+    assert outcome.metrics["val_adjusted_rand"] == pytest.approx(1.0)
+    assert "10 right on val" in outcome.summary and "random weights" in outcome.note
+
+
+def test_one_split_is_judged_by_cross_validation(explore, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    colours(tmp_path / "paint", 6)
+    outcome = explore.run(settings(explore, data="paint"), Run.inactive())
+    assert outcome.metrics["train_svm_cv_accuracy"] == 1.0
+    assert outcome.metrics["train_precision_by_chance"] == pytest.approx(5 / 11), "a query cannot find itself"
+
+
+def test_a_network_without_features_is_refused(explore, tmp_path, monkeypatch):
+    from cnnlab.models import build_model
+    from cnnlab.models.saved import save_model
+
+    monkeypatch.chdir(tmp_path)
+    colours(tmp_path / "paint", 3)
+    save_model(tmp_path / "face.pt", build_model("face_fcn"), {"classes": ["a", "b"], "size": [48, 48]})
+    with pytest.raises(ConfigError, match="face_fcn has no features"):
+        explore.run(settings(explore, data="paint", model="face.pt"), Run.inactive())
+
+
+def test_a_linear_svm_separates_and_does_not_invent():
+    rng = np.random.default_rng(0)
+    labels = np.arange(60) % 3
+    noise = rng.normal(size=(60, 20))
+    told = noise + 6 * np.eye(3, 20)[labels]
+    assert (fit_linear_svm(told, labels).predict(told) == labels).all()
+    assert cross_validated(told, labels)[0].mean() > 0.95
+    assert cross_validated(noise, labels)[0].mean() < 0.6
+    with pytest.raises(DataError, match="fewer than three"):
+        cross_validated(told[:4], labels[:4])
+    with pytest.raises(DataError, match="two classes"):
+        fit_linear_svm(told, np.zeros(60, int))
+
+
+@pytest.mark.parametrize(("own", "sentence"), [({"size": 8}, "size must be"), ({"per_class": 1}, "per_class must be")])
+def test_settings_out_of_range(explore, own, sentence):
+    with pytest.raises(ConfigError, match=sentence):
+        explore.Config(**own)
