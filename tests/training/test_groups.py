@@ -136,3 +136,22 @@ def test_every_schedule_keeps_the_factors(schedule):
         plan.step()
     rates = plan.get_last_lr()
     assert rates[0] / rates[-1] == pytest.approx(100)
+
+
+@pytest.mark.parametrize("name", ["adam", "adamw", "sgd"])
+def test_the_fused_step_is_the_plain_one_on_channels_last_weights(name):
+    def after_three_steps(precision: str) -> list[torch.Tensor]:
+        torch.manual_seed(0)
+        model = nn.Sequential(nn.Conv2d(3, 6, 3), nn.Conv2d(6, 6, 3, groups=6), nn.Conv2d(6, 4, 1))
+        model.to(memory_format=torch.channels_last)
+        training = replace(FAST, optimizer=name, weight_decay=0.1, precision=precision)
+        optimizer = make_optimizer(LayerGroups(model, training), training)
+        assert optimizer.defaults["fused"] is (precision != "16-mixed")
+        images = torch.rand(4, 3, 9, 11).contiguous(memory_format=torch.channels_last)
+        for _ in range(3):
+            model(images).square().mean().backward()
+            optimizer.step()
+            optimizer.zero_grad()
+        return [p.detach() for p in model.parameters()]
+
+    torch.testing.assert_close(after_three_steps("32-true"), after_three_steps("16-mixed"))

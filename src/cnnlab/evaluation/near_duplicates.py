@@ -9,7 +9,7 @@ from scipy.sparse.csgraph import connected_components
 
 HASH_DISTANCE = 10  # of 64 bits; a pair this near in any of its hashes is a candidate
 PATCH_DIFFERENCE = 24.0  # grey levels by which no patch of a confirmed pair may differ, brightness and contrast apart
-CORRELATION = 0.97  # of the thumbnails, the smallest of a confirmed pair
+CORRELATION = {"one": 0.97, "both": 0.95}  # of the thumbnails, at least, by how many of the hashes are near
 _PATCHES = 8  # to a side of the thumbnail
 _ROWS = 256  # hashes compared with all the others at once
 
@@ -48,7 +48,7 @@ def near_duplicates(
         The groups of two or more, and the group number of every picture (N,), its own for a picture seen once.
     """
     count = len(hashes)
-    pairs = _confirmed(_candidates(hashes), thumbnails)
+    pairs = _confirmed(_candidates(hashes), hashes, thumbnails)
     graph = coo_matrix((np.ones(len(pairs)), (pairs[:, 0], pairs[:, 1])), shape=(count, count))
     _, numbers = connected_components(graph, directed=False)
     order = np.argsort(numbers, kind="stable")
@@ -80,25 +80,27 @@ def _candidates(hashes: np.ndarray) -> np.ndarray:
     return np.concatenate(found)
 
 
-def _confirmed(pairs: np.ndarray, thumbnails: np.ndarray) -> np.ndarray:
+def _confirmed(pairs: np.ndarray, hashes: np.ndarray, thumbnails: np.ndarray) -> np.ndarray:
     """Those of the pairs whose thumbnails correlate and differ little in every patch; flat ones must agree in colour.
 
-    Thumbnails are brought to one brightness and contrast first: a copy may have been brightened. The patches keep
-    apart what differs in the subject alone, on a background that is the same in all pictures.
+    Thumbnails are brought to one mean colour and contrast first: a copy may have been brightened, and a blue sky is no
+    likeness. The patches keep apart what differs in the subject alone, on a background that all pictures share.
     """
     cells = thumbnails.shape[1] // _PATCHES
     kept = [np.zeros((0, 2), np.int64)]
     for start in range(0, len(pairs), 4096):
         part = pairs[start : start + 4096]
-        a, b = (thumbnails[part[:, side]].reshape(len(part), -1).astype(np.float32) for side in (0, 1))
-        flat = (np.abs(a - b).max(axis=1) <= 3) & (a.std(axis=1) < 3)
-        a, b = a - a.mean(axis=1, keepdims=True), b - b.mean(axis=1, keepdims=True)
+        a, b = (thumbnails[part[:, side]].reshape(len(part), -1, 3).astype(np.float32) for side in (0, 1))
+        equal = np.abs(a - b).max(axis=(1, 2)) <= 3
+        a, b = ((values - values.mean(axis=1, keepdims=True)).reshape(len(part), -1) for values in (a, b))
         contrasts = np.maximum(a.std(axis=1), 1e-3), np.maximum(b.std(axis=1), 1e-3)
         contrast = np.sqrt(contrasts[0] * contrasts[1])
         correlation = (a * b).mean(axis=1) / contrast**2
         a, b = (values * (contrast / own)[:, None] for values, own in zip((a, b), contrasts, strict=True))
         patches = (a - b).reshape(len(part), _PATCHES, cells, _PATCHES, cells, 3).mean(axis=(2, 4))
         difference = np.abs(patches).reshape(len(part), -1).max(axis=1)
-        alike = (correlation >= CORRELATION) & (difference <= PATCH_DIFFERENCE) & (contrast >= 2)
-        kept.append(part[alike | flat])
+        distance = np.bitwise_count(hashes[part[:, 0]] ^ hashes[part[:, 1]]).max(axis=1)
+        least = np.where(distance <= HASH_DISTANCE, CORRELATION["both"], CORRELATION["one"])
+        alike = (correlation >= least) & (difference <= PATCH_DIFFERENCE) & (contrast >= 2)
+        kept.append(part[alike | equal])
     return np.concatenate(kept)

@@ -21,8 +21,8 @@ _TEXT = f"""# What could give the class away
 
 Made by `python -m cnnlab.reports.shortcut_page` from the records of `mlflow run . -e shortcut_check -P data=DIR`: the
 balanced accuracy of a shallow tree on each cue alone, on held-out pictures. Bold: at least {100 * CLEAR:.0f} % of the
-way from chance to perfection. Cues of kind *file* have nothing to do with what a picture shows; those of kind *pixels* may
-well be what the classes are about. The report in each run says how to read them and which pictures are there twice.
+way from chance to perfection. Cues of kind *file* have nothing to do with what a picture shows; those of kind *pixels*
+may well be what the classes are about. The report in each run says how to read them and lists the copies.
 
 """
 

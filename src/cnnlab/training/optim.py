@@ -9,10 +9,13 @@ from cnnlab.training.groups import LayerGroups
 
 def make_optimizer(groups: LayerGroups, training: Training) -> Optimizer:
     """The optimiser of `training` over all layer groups, frozen ones too: it passes over what has no gradient."""
+    # One kernel for all of a parameter's arithmetic: on a CPU several times faster, which AlexNet's 57 million feel at
+    # every step. In 16 bit it would unscale the gradients itself, and they could not be clipped.
+    settings = {"lr": training.lr, "fused": training.precision != "16-mixed"}
     parameters = groups.optimizer_groups()
     if training.optimizer == "sgd":
-        return SGD(parameters, lr=training.lr, momentum=0.9, nesterov=True)
-    return {"adam": Adam, "adamw": AdamW}[training.optimizer](parameters, lr=training.lr)
+        return SGD(parameters, momentum=0.9, nesterov=True, **settings)
+    return {"adam": Adam, "adamw": AdamW}[training.optimizer](parameters, **settings)
 
 
 def make_schedule(optimizer: Optimizer, training: Training, steps_per_epoch: int) -> LRScheduler:
