@@ -40,6 +40,7 @@ from cnnlab.reports.scenes import (
     figures_table,
     log_examples,
     log_segmenter,
+    note_of,
     summary_of,
     train_seeds,
 )  # fmt: skip
@@ -185,7 +186,7 @@ def train_winner(config: Config, run: Run, data: CamVid, settings: SceneConfig, 
         run.set_tags({"registered": f"{registered} version {version}", "champion": champion})
     summary = f"Winner: {label}. {summary_of(settings, combined, data)}"
     summary += f" Registered as {registered}@champion if best so far." if version else ""
-    return Outcome(combined, summary, [config.seed], note=numbers["weights"])
+    return Outcome(combined, summary, [config.seed], note=note_of(numbers))
 
 
 def hold_out(scenes: SceneSet, share: float) -> tuple[SceneSet, SceneSet]:

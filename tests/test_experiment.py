@@ -28,6 +28,13 @@ def test_settings_come_as_mlflow_projects_writes_them():
     assert parse(Config, "doc", ["--tta=false", "--quick", "False"]) == Config()
 
 
+@pytest.mark.parametrize("words", [["1 0.1 0.01"], ["1", "0.1", "0.01"], ["1,0.1,0.01"], ["(1.0, 0.1, 0.01)"]])
+def test_several_values_may_come_as_one_word(words):
+    config = parse(Config, "doc", ["--training.lr_factors", *words, "--width", "4"])
+    assert config.training.lr_factors == (1.0, 0.1, 0.01) and config.width == 4
+    assert parse(Config, "doc", [f"--training.lr_factors={words[0]}"]).training.lr_factors[0] == 1.0
+
+
 @pytest.mark.parametrize(
     ("argv", "sentence"),
     [

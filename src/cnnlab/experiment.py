@@ -140,14 +140,17 @@ def parse(config_type: type[C], doc: str, argv: list[str] | None = None) -> C:
 
 
 def _normalised(argv: list[str], config_type: type) -> list[str]:
-    # tyro wants True or False; people and MLproject write true, false, or the bare flag
+    # tyro wants True or False and one word for each member of a tuple; people and MLproject write true, false, or the
+    # bare flag, and `-P crops.size="240 320"` arrives as one word
     fields = flatten(config_type())
     known = {"--" + name.replace("_", "-") for name in fields}
     booleans = {"--" + name.replace("_", "-") for name, value in fields.items() if isinstance(value, bool)}
+    tuples = {"--" + name.replace("_", "-") for name, value in fields.items() if isinstance(value, tuple)}
     out: list[str] = []
     for index, word in enumerate(argv):
         flag, _, value = word.partition("=")
         flag = flag.replace("_", "-") if flag.startswith("--") else flag
+        before = argv[index - 1].replace("_", "-") if index else ""
         if flag.startswith("--") and flag not in known | {"--help"}:
             near = difflib.get_close_matches(flag, known, 1)
             hint = f" Did you mean {near[0]}?" if near else " `--help` lists them."
@@ -156,11 +159,19 @@ def _normalised(argv: list[str], config_type: type) -> list[str]:
         if flag in booleans:
             following = value or (argv[index + 1] if index + 1 < len(argv) else "--")
             out += [flag] + ([value.capitalize()] if value else ["True"] if following.startswith("--") else [])
-        elif index and argv[index - 1].replace("_", "-") in booleans and not word.startswith("--"):
+        elif before in booleans and not word.startswith("--"):
             out.append(word.capitalize())
+        elif flag in tuples and value:
+            out += [flag, *_members(value)]
+        elif before in tuples and not word.startswith("--"):
+            out += _members(word)
         else:
             out += [flag, value] if "=" in word and flag in known else [flag if flag in known else word]
     return out
+
+
+def _members(text: str) -> list[str]:
+    return text.strip("()[] ").replace(",", " ").split()
 
 
 def flatten(config: Any, prefix: str = "") -> dict[str, Any]:

@@ -115,6 +115,11 @@ def no_mlflow_model(monkeypatch):
     monkeypatch.setattr(Run, "log_model", lambda *_, **__: None)
 
 
+@pytest.fixture
+def no_figures(monkeypatch):
+    monkeypatch.setattr(Run, "log_figure", lambda *_: None)
+
+
 def tiny(decoder, **settings):
     config = SceneConfig(decoder=decoder, quick=True, **settings).shrunk()
     return replace(config, quick=False, training=replace(config.training, epochs=1))
@@ -155,7 +160,7 @@ def test_the_report_without_runs_names_the_commands(store, module):
         execute(report.run, report.Config(), entry_point="camvid_report", question="Q2-2", doc="doc")
 
 
-def test_three_classes_are_judged_with_and_without_void(store, no_mlflow_model):
+def test_three_classes_are_judged_with_and_without_void(store, no_mlflow_model, no_figures):
     def run(config, run):
         data = load_camvid("embedded", quick=True, classes=3)
         masks = load_camvid("embedded", quick=True).val
@@ -168,7 +173,7 @@ def test_three_classes_are_judged_with_and_without_void(store, no_mlflow_model):
     assert outcome.metrics["val_miou_void_left_out"] != outcome.metrics["val_miou"]
 
 
-def test_test_frames_are_judged_where_they_are_there(store, no_mlflow_model):
+def test_test_frames_are_judged_where_they_are_there(store, no_mlflow_model, no_figures):
     data = load_camvid("embedded", quick=True)
     data = replace(data, test=replace(data.val, split="test"))
     outcome = execute(

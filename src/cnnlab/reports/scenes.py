@@ -106,8 +106,13 @@ def run_scenes(config: SceneConfig, run: Run, data: CamVid, labelled: SceneSet |
     run.log_text("figures.md", figures_table(combined, data))
     return Outcome(
         combined, summary_of(config, combined, data), [one["seed"] for one in numbers["seeds"]],
-        variant="" if config.backbone == BACKBONE else config.backbone, note=numbers["weights"],
+        variant="" if config.backbone == BACKBONE else config.backbone, note=note_of(numbers),
     )  # fmt: skip
+
+
+def note_of(numbers: dict[str, Any]) -> str:
+    """What a reader of the figures must know: that weights were not complete."""
+    return "" if numbers["weights_complete"] else numbers["weights"]
 
 
 def train_seeds(
@@ -133,6 +138,7 @@ def train_seeds(
     numbers = {
         "decoder": config.decoder, "backbone": config.backbone, "classes": list(data.val.classes),
         "splits": data.splits, "data": data.name, "inference": str(config.inference), "weights": report.sentence,
+        "weights_complete": report.complete,
         "trimap_widths": list(TRIMAP_WIDTHS), "seeds": trained,
     }  # fmt: skip
     return network, metrics, numbers
