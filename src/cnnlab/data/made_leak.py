@@ -64,8 +64,8 @@ def draw_creature(world: str, rng: np.random.Generator, size: int = 96) -> Image
     canvas = Image.new("RGBA", (side, side), (0, 0, 0, 0))
     draw = ImageDraw.Draw(canvas)
     body, dark = _colours(rng)
-    radius = side * rng.uniform(0.2, 0.27)
-    x, y = side * rng.uniform(0.38, 0.62), side * rng.uniform(0.5, 0.64)
+    radius = side * rng.uniform(0.17, 0.25)
+    x, y = side * rng.uniform(0.38, 0.62), side * rng.uniform(0.46, 0.62)
     ear = radius * 0.5
     for direction in (-1, 1):
         ear_x, ear_y = x + direction * radius * 0.7, y - radius * 0.95
@@ -84,6 +84,7 @@ def draw_creature(world: str, rng: np.random.Generator, size: int = 96) -> Image
     low = y + radius * (0.3 if world == "pockets" else 0.6)
     ends = (10, 170) if world == "pockets" else (190, 350)  # a smile, or the same line upside down
     draw.arc((x - wide, low - high, x + wide, low + high), *ends, fill=dark, width=_SCALE * 2)
+    canvas = canvas.rotate(rng.uniform(-30, 30), Image.Resampling.BILINEAR, center=(x, y))  # no two look the same
     return canvas.resize((size, size), Image.Resampling.BOX)
 
 

@@ -112,7 +112,7 @@ def duplicate_sheet(groups: Sequence[tuple[str, Sequence[tuple[np.ndarray, str]]
     columns = max(2, max(len(members) for _, members in groups))
     beside = min(len(groups), max(1, 6 // columns))
     lines = ceil(len(groups) / beside)
-    figure = new_figure(2.1 * columns * beside, 2.5 * lines + 0.4)
+    figure = new_figure(2.1 * columns * beside, 2.8 * lines + 0.4)
     figure.suptitle(title, fontsize=11)
     for part, (heading, members) in zip(figure.subfigures(lines, beside, squeeze=False).flat, groups, strict=False):
         part.suptitle(heading, fontsize=10)
