@@ -19,18 +19,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-import mlflow
 import numpy as np
-import optuna
 import torch
 from optuna.distributions import CategoricalDistribution, FloatDistribution
-from optuna.trial import TrialState
 
 from cnnlab import plots
 from cnnlab.data.augment import Augmentation
 from cnnlab.data.camvid import CamVid, load_camvid
 from cnnlab.data.scene_crops import SceneSet
-from cnnlab.evaluation.bootstrap import paired_difference
 from cnnlab.evaluation.segmentation import confusion, mean_iou
 from cnnlab.experiment import CHECKPOINTS, Experiment, Outcome, fingerprint, flatten, main
 from cnnlab.reports.scenes import (
@@ -44,7 +40,8 @@ from cnnlab.reports.scenes import (
     summary_of,
     train_seeds,
 )  # fmt: skip
-from cnnlab.search import LABEL, RUN_ID, Search, params_digest, search, trial_rows
+from cnnlab.reports.studies import compare_trials
+from cnnlab.search import LABEL, Search, params_digest, search
 from cnnlab.tracking import Run
 from cnnlab.tracking.models import promote
 from cnnlab.training.segmentation import SINGLE_VIEW, judge_scenes, train_scenes
@@ -163,7 +160,11 @@ def run(config: Config, run: Run) -> Outcome:
         run, config.search, SPACE, objective, name=name, seed=config.seed,
         first=dict(list(FIRST.items())[:2]) if config.quick else FIRST, warmup_epochs=max(1, trial_epochs // 2),
     )  # fmt: skip
-    compare(run, study, len(held_out))
+    compare_trials(
+        run, study, RECIPE, lambda arrays, frames: _miou(arrays["counts"], frames), len(held_out),
+        artifact="frames.npz", metric="mean IoU on held-out train frames",
+        what=f"Mean IoU on {len(held_out)} held-out train frames, single view, {trial_epochs} epochs.",
+    )  # fmt: skip
     best = study.best_trial
     label = best.user_attrs.get(LABEL, f"trial {best.number}")
     run.set_tags({"winner": label, "winner.params": best.params})
@@ -211,49 +212,8 @@ def counts_by_frame(model: torch.nn.Module, scenes: SceneSet) -> np.ndarray:
     return torch.stack([confusion(p, t, classes) for p, t in zip(found, scenes.masks, strict=True)]).numpy()
 
 
-def compare(run: Run, study: optuna.Study, frames: int) -> None:
-    """Table and figures of all trials against the recipe; intervals by a paired bootstrap over the held-out frames."""
-    rows = []
-    for trial in trial_rows(study):
-        changed = [f"{k}={_short(v)}" for k, v in trial.params.items() if RECIPE[k] != v]
-        row = {
-            "name": trial.user_attrs.get(LABEL, f"trial {trial.number}"), "changed": ", ".join(changed), "n": 1,
-            "mean": trial.value, "std": 0.0, "values": (), "complete": trial.state == TrialState.COMPLETE,
-        }  # fmt: skip
-        if row["complete"]:
-            path = mlflow.artifacts.download_artifacts(run_id=trial.user_attrs[RUN_ID], artifact_path="frames.npz")
-            row["counts"] = np.load(path)["counts"]
-        rows.append(row)
-    base = next(row for row in rows if not row["changed"])
-    complete = [row for row in rows if row["complete"] and row is not base]
-    for row in complete:
-        pair = (base["counts"], row["counts"])
-        row["interval"] = paired_difference(lambda items, which, pair=pair: _miou(pair[which], items), frames)
-    lines = [
-        f"Mean IoU on {frames} held-out train frames, single view, short training; gain over the recipe with the 95 % "
-        "interval of a paired bootstrap over frames.", "",
-        "| configuration | mIoU | gain | changed |", "|---|---|---|---|", f"| recipe | {base['mean']:.4f} | — | |",
-    ]  # fmt: skip
-    for row in sorted(complete, key=lambda row: -row["mean"]):
-        low, high = row["interval"]
-        gain = f"{row['mean'] - base['mean']:+.4f} [{low:+.4f}, {high:+.4f}]"
-        lines.append(f"| {row['name']} | {row['mean']:.4f} | {gain} | {row['changed']} |")
-    pruned = [row for row in rows if not row["complete"]]
-    lines += [f"| {row['name']} | {row['mean']:.4f}, pruned | | {row['changed']} |" for row in pruned]
-    run.log_text("comparison.md", "\n".join(lines) + "\n")
-    print("\n".join(lines), flush=True)
-    run.log_figure("comparison", plots.ablation([base, *complete], metric="mean IoU on held-out train frames"))
-    run.log_figure("study", plots.study_history(
-        [{"number": t.number, "value": t.value, "state": t.state.name} for t in study.trials], metric="mean IoU"
-    ))  # fmt: skip
-
-
 def _miou(counts: np.ndarray, items: Sequence[int]) -> float:
     return mean_iou(counts[list(items)].sum(0))
-
-
-def _short(value: Any) -> str:
-    return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 
 if __name__ == "__main__":

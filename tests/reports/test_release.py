@@ -40,7 +40,23 @@ def test_weights_and_card_come_from_the_recorded_run(store):
 def test_what_is_not_recorded_or_not_committed_is_refused(store):
     with pytest.raises(DataError, match="record=true first"):
         release("face_improve")
-    for wrong in ({"dirty": True}, {"data": {"name": "embedded", "digest": "0" * 16, "splits": {"train": 1}}}):
-        write_record(record("0" * 32, **wrong), "results")
+    embedded = {"name": "embedded", "digest": "0" * 16, "splits": {"train": 1}}
+    for wrong, tags in (({"dirty": True}, {}), ({"data": embedded}, {}), ({}, {"embedded_data": "true"})):
+        with Run.start("face_improve", tags, "A3", experiment="test") as run:
+            run.log_text("detector.pt", "weights")
+        write_record(record(run.id, **wrong), "results")
         with pytest.raises(DataError, match="not released"):
             release("face_improve")
+
+
+def test_the_card_of_a_segmentation_network_names_what_it_started_from(store):
+    tags = {"weights.sentence": "efficientnet_lite0 starts from a package's weights.", "inference": "6 views"}
+    with Run.start("camvid_fcn8s", tags, "Q2", experiment="test") as run:
+        run.log_text("model.pt", "weights")
+        run.log_metrics({"epoch_seconds": 90.0}, 1)
+        run.log_metrics({"seed_1/epoch_seconds": 90.0}, 1)
+    (store / "src/cnnlab").mkdir(parents=True)
+    write_record(record(run.id, entry_point="camvid_fcn8s"), "results")
+    card = release("camvid_fcn8s").with_suffix(".md").read_text()
+    for word in ("starts from a package's weights", "6 views", "CC BY-NC", "3 minutes", "camvid_fcn8s"):
+        assert word in card

@@ -101,7 +101,7 @@ def _scenery(rng: np.random.Generator, size: int) -> np.ndarray:
     """A random background uint8 (size, size, 3): colours that run into each other, and grain."""
     corners = Image.fromarray(rng.integers(0, 256, (3, 3, 3), dtype=np.uint8))
     smooth = np.asarray(corners.resize((size, size), Image.Resampling.BICUBIC), np.float32)
-    return np.clip(smooth + rng.normal(0, rng.uniform(1, 12), smooth.shape), 0, 255).astype(np.uint8)
+    return np.clip(smooth + rng.normal(0, rng.uniform(3, 24), smooth.shape), 0, 255).astype(np.uint8)
 
 
 def _plain(colour: tuple[int, int, int, int], size: int) -> Image.Image:

@@ -98,6 +98,7 @@ def run_scenes(config: SceneConfig, run: Run, data: CamVid, labelled: SceneSet |
         labelled: val with void ignored, where it is part of a class in `data`: counted as well, as `val_labelled`.
     """
     run.log_data(data.name, data.digest, data.splits, config.data)
+    run.set_tags({"inference": config.inference})
     log_examples(run, data)
     network, metrics, numbers = train_seeds(config, run, data, labelled)
     run.log_text(NUMBERS_FILE, json.dumps(numbers))
