@@ -3,7 +3,9 @@
 A tree with a few leaves per class stands for what any network could pick up. Its predictions for pictures that it was
 not grown on give a balanced accuracy (mean recall of the classes; chance is one over their number). Whether that is
 more than luck is asked of permuted labels (Ojala and Garriga 2010) within the held-out parts, corrected for the number
-of cues (Holm 1979). Copies of one picture stay in one part, for else a cue would be known by heart.
+of cues (Holm 1979). Copies of one picture stay in one part, for else a cue would be known by heart. The accuracy is the
+mean over several ways of making the parts, judged by the luck of one: trees of one round share most of their pictures,
+which alone would let luck pass a little too often.
 """
 
 import warnings
@@ -18,6 +20,7 @@ from cnnlab.errors import DataError
 from cnnlab.evaluation.image_cues import CUES, Cue
 
 FOLDS = 5
+REPEATS = 3
 PERMUTATIONS = 4000
 SIGNIFICANCE = 0.01  # chance of any false alarm in a data set where no cue tells anything
 CLEAR = 0.1  # share of the way from chance to perfection below which a cue is too weak to mislead a network
@@ -85,30 +88,32 @@ def judge_cues(
     """
     labels = np.asarray(labels)
     groups = np.arange(len(labels)) if groups is None else np.asarray(groups)
-    parts = _parts(labels, groups, classes, seed)
-    shuffled = _shuffled(labels, parts, np.random.default_rng(seed))
+    rounds = [_parts(labels, groups, classes, seed + 1000 * repeat) for repeat in range(REPEATS)]
+    shuffled = _shuffled(labels, rounds[0], np.random.default_rng(seed))
     sizes = np.bincount(labels, minlength=len(classes))
     raw = []
     for cue in cues:
         features = design(cue, columns)
         if features.shape[1]:
-            predicted = _held_out(features, labels, parts, seed)
+            predictions = np.stack([_held_out(features, labels, parts, seed) for parts in rounds])
         else:
-            predicted = np.zeros(len(labels), labels.dtype)
-        weight = 1 / (len(classes) * sizes[predicted])  # of a hit, so that hits add up to the balanced accuracy
-        accuracy = float(((predicted == labels) * weight).sum())
+            predictions = np.zeros((1, len(labels)), labels.dtype)
+        weights = 1 / (len(classes) * sizes[predictions])  # of a hit, so that hits add up to the balanced accuracy
+        hits = (predictions == labels).mean(axis=0)
+        accuracy = float(((predictions == labels) * weights).sum(axis=1).mean())
+        predicted, weight = predictions[0], weights[0]
         luck = np.zeros(PERMUTATIONS)
         for start in range(0, PERMUTATIONS, 500):
             luck[start : start + 500] = ((shuffled[start : start + 500] == predicted) * weight).sum(axis=1)
-        raw.append((cue, features.shape[1] == 0, predicted, accuracy, luck))
+        raw.append((cue, features.shape[1] == 0, hits, accuracy, luck))
     corrected = holm([(1 + (luck >= accuracy - 1e-12).sum()) / (1 + PERMUTATIONS) for *_, accuracy, luck in raw])
     results = []
-    for (cue, constant, predicted, accuracy, luck), p_value in zip(raw, corrected, strict=True):
+    for (cue, constant, hits, accuracy, luck), p_value in zip(raw, corrected, strict=True):
         chance = 1 / len(classes)
         skill = (accuracy - chance) / (1 - chance)
         level = 0 if constant or p_value >= SIGNIFICANCE or skill < CLEAR else 1 if skill < ALMOST_ALL else 2
         results.append(CueResult(
-            cue, accuracy, _interval(predicted == labels, labels, sizes), chance,
+            cue, accuracy, _interval(hits, labels, sizes), chance,
             chance if constant else float(np.quantile(luck, 1 - SIGNIFICANCE / len(cues))), p_value, level, constant,
             _by_class(cue, columns, labels, classes),
         ))  # fmt: skip
