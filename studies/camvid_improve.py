@@ -50,22 +50,24 @@ from cnnlab.training.segmentation import SINGLE_VIEW, judge_scenes, train_scenes
 SPACE = {
     "backbone": CategoricalDistribution(["efficientnet_lite0", "efficientnet_lite1", "efficientnet_lite2", "alexnet"]),
     "decoder": CategoricalDistribution(["fcn32s", "fcn16s", "fcn8s"]),
-    "crop": CategoricalDistribution(["192x256", "240x320", "288x384"]),
+    "crop": CategoricalDistribution(["240x320", "288x384", "336x448"]),
     "lr": FloatDistribution(2e-4, 4e-3, log=True),
     "backbone_lr_factor": FloatDistribution(0.05, 1.0, log=True),
     "class_weights": CategoricalDistribution(["none", "root_median_frequency", "median_frequency"]),
+    "lovasz": CategoricalDistribution([0.0, 1.0]),
     "rare": CategoricalDistribution([0.0, 0.25, 0.5]),
     "augmentation": CategoricalDistribution(["none", "light", "heavy"]),
     "label_smoothing": CategoricalDistribution([0.0, 0.05, 0.1]),
 }
 RECIPE = {
-    "backbone": "efficientnet_lite0", "decoder": "fcn8s", "crop": "240x320", "lr": 1e-3, "backbone_lr_factor": 0.3,
-    "class_weights": "none", "rare": 0.0, "augmentation": "light", "label_smoothing": 0.0,
+    "backbone": "efficientnet_lite0", "decoder": "fcn8s", "crop": "288x384", "lr": 1e-3, "backbone_lr_factor": 0.3,
+    "class_weights": "none", "lovasz": 1.0, "rare": 0.0, "augmentation": "light", "label_smoothing": 0.0,
 }  # fmt: skip
 FIRST = {
     "recipe": RECIPE,
     "no skip connections": RECIPE | {"decoder": "fcn32s"},
-    "class weights": RECIPE | {"class_weights": "root_median_frequency"},
+    "cross entropy alone": RECIPE | {"lovasz": 0.0},
+    "class weights": RECIPE | {"lovasz": 0.0, "class_weights": "root_median_frequency"},
     "rare classes": RECIPE | {"rare": 0.25},
     "larger backbone": RECIPE | {"backbone": "efficientnet_lite2"},
     "augmentation": RECIPE | {"augmentation": "heavy"},
@@ -111,9 +113,8 @@ def settings_of(params: Mapping[str, Any], config: Config, epochs: int) -> Scene
     settings = replace(
         base, backbone=params["backbone"], decoder=params["decoder"],
         augmentation=AUGMENTATIONS[params["augmentation"]],
-        crops=replace(
-            base.crops, size=(height, width), class_weights=params["class_weights"], rare=params["rare"]
-        ),
+        crops=replace(base.crops, size=(height, width), rare=params["rare"]),
+        loss=replace(base.loss, lovasz=params["lovasz"], class_weights=params["class_weights"]),
         training=replace(
             base.training, epochs=epochs, lr=params["lr"], lr_factors=(1.0, params["backbone_lr_factor"]),
             label_smoothing=params["label_smoothing"],
@@ -147,7 +148,7 @@ def run(config: Config, run: Run) -> Outcome:
         model, weights = build_segmenter(settings, len(data.train.classes))
         child.log_weights(weights)
         history = train_scenes(
-            model, train, held_out, settings.crops, settings.training, seed=config.seed,
+            model, train, held_out, settings.crops, settings.loss, settings.training, seed=config.seed,
             transform=settings.augmentation, judge_every=1, on_epoch=on_epoch, checkpoint=checkpoint,
             fingerprint=fingerprint({**flatten(settings), **params}, data.digest), title="trial",
         )  # fmt: skip

@@ -13,11 +13,14 @@ from cnnlab.training.segmentation import (
     TRIMAP_WIDTHS,
     Crops,
     Inference,
+    SceneLoss,
     class_weights,
     judge_scenes,
     segment,
     train_scenes,
 )
+
+CROSS_ENTROPY = SceneLoss(lovasz=0.0)
 
 
 @pytest.fixture(scope="module")
@@ -103,7 +106,7 @@ def test_class_weights_are_median_frequencies(scenes):
     assert class_weights(two, "none") is None
 
 
-def train(scenes, epochs, checkpoint=None, stop=None, **crops):
+def train(scenes, epochs, checkpoint=None, stop=None, loss=CROSS_ENTROPY, **crops):
     torch.manual_seed(0)
     model = build_model("fcn32s", num_classes=3, backbone="efficientnet_lite0")
     seen = []
@@ -116,15 +119,15 @@ def train(scenes, epochs, checkpoint=None, stop=None, **crops):
     training = Training(epochs=epochs, batch_size=6, optimizer="adamw", lr=2e-3, schedule="one_cycle", monitor="last")
     settings = Crops(size=(32, 32), **crops)
     try:
-        train_scenes(model, scenes.train, scenes.val, settings, training, judge_every=2, on_epoch=on_epoch,
-                     checkpoint=checkpoint, fingerprint="x")  # fmt: skip
+        train_scenes(model, scenes.train, scenes.val, settings, loss, training, judge_every=2,
+                     on_epoch=on_epoch, checkpoint=checkpoint, fingerprint="x")  # fmt: skip
     except KeyboardInterrupt:
         pass
     return model, seen
 
 
 def test_val_is_judged_every_few_epochs_and_after_the_last(scenes):
-    _, seen = train(scenes, 3, class_weights="median_frequency", rare=0.5)
+    _, seen = train(scenes, 3, loss=SceneLoss(1.0, "median_frequency"), rare=0.5)
     assert [epoch for epoch, metrics in seen if "val/miou" in metrics] == [2, 3]
     assert all({"train/loss", "val/loss", "val/accuracy", "data_wait", "memory_mb"} <= metrics.keys()
                for _, metrics in seen)  # fmt: skip

@@ -34,6 +34,7 @@ from cnnlab.training.segmentation import (
     Crops,
     Inference,
     Judged,
+    SceneLoss,
     judge_scenes,
     train_scenes,
 )
@@ -58,13 +59,14 @@ class SceneConfig(Experiment):
     dropout: float = 0.0
     """share of channels dropped before the deepest scores"""
     crops: Crops = field(default_factory=Crops)
+    loss: SceneLoss = field(default_factory=SceneLoss)
     augmentation: Augmentation = field(
-        default_factory=lambda: Augmentation(brightness=0.15, contrast=0.25, colour=0.1, gamma=0.3)
+        default_factory=lambda: Augmentation(brightness=0.15, contrast=0.3, saturation=0.3, colour=0.1, gamma=0.3)
     )
     training: Training = field(
         default_factory=lambda: Training(
-            epochs=20, batch_size=8, optimizer="adamw", lr=1e-3, lr_factors=(1.0, 0.3), schedule="one_cycle",
-            weight_decay=1e-2, ema=0.99, monitor="last",
+            epochs=24, batch_size=8, optimizer="adamw", lr=1e-3, lr_factors=(1.0, 0.3), schedule="one_cycle",
+            weight_decay=1e-2, ema=0.995, clip_grad=5.0, monitor="last",
         )
     )  # fmt: skip
     inference: Inference = field(default_factory=Inference)
@@ -153,9 +155,9 @@ def train_once(
     model, report = build_segmenter(config, len(data.train.classes))
     stamp = fingerprint(replace(config, seed=seed, seeds=1), data.digest)
     history = train_scenes(
-        model, data.train, data.val, config.crops, config.training, seed=seed, transform=config.augmentation,
-        judge_every=config.judge_every, checkpoint=checkpoint_path(run.entry_point, stamp, config.resume),
-        fingerprint=stamp, title=f"{run.entry_point} seed {seed}",
+        model, data.train, data.val, config.crops, config.loss, config.training, seed=seed,
+        transform=config.augmentation, judge_every=config.judge_every,
+        checkpoint=checkpoint_path(run.entry_point, stamp, config.resume), fingerprint=stamp, title=f"{run.entry_point} seed {seed}",
         on_epoch=lambda epoch, metrics: run.log_metrics({prefix + k: v for k, v in metrics.items()}, epoch),
     )  # fmt: skip
     name = f"curves_seed_{seed}" if prefix else "curves"

@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from cnnlab.errors import ConfigError
+from cnnlab.training.lovasz import lovasz_softmax
 
 
 class Objective(Protocol):
@@ -47,14 +48,18 @@ class Segmentation:
         ignore_index: label of pixels that are left out of loss and accuracy.
         class_weights: float (C,), weight of each class in the loss.
         label_smoothing: share of each target that is spread over all classes.
+        lovasz: weight of the Lovász-softmax loss, which is added; see `training.lovasz`.
+        lovasz_stride: it looks at every so-many-th pixel along both axes, since it has to sort them.
     """
 
     def __init__(
-        self, ignore_index: int = 255, class_weights: Tensor | None = None, label_smoothing: float = 0.0
-    ) -> None:
+        self, ignore_index: int = 255, class_weights: Tensor | None = None, label_smoothing: float = 0.0,
+        lovasz: float = 0.0, lovasz_stride: int = 2,
+    ) -> None:  # fmt: skip
         self.ignore_index = ignore_index
         self.class_weights = class_weights
         self.label_smoothing = label_smoothing
+        self.lovasz, self.lovasz_stride = lovasz, lovasz_stride
 
     def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
         if outputs.shape[0::2] + outputs.shape[3:] != targets.shape:
@@ -67,7 +72,11 @@ class Segmentation:
         )  # fmt: skip
         counted = targets != self.ignore_index
         weight = counted.sum() if weights is None else (weights[targets.where(counted, 0)] * counted).sum()
-        return total / weight.clamp(min=1e-6)  # a mean by cross_entropy itself would be nan where no pixel counts
+        loss = total / weight.clamp(min=1e-6)  # a mean by cross_entropy itself would be nan where no pixel counts
+        if self.lovasz:
+            some = (..., slice(None, None, self.lovasz_stride), slice(None, None, self.lovasz_stride))
+            loss = loss + self.lovasz * lovasz_softmax(outputs[some].softmax(1), targets[some], self.ignore_index)
+        return loss
 
     def correct(self, outputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
         counted = targets != self.ignore_index

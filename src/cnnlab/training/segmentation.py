@@ -31,10 +31,10 @@ ClassWeights = Literal["none", "root_median_frequency", "median_frequency"]
 class Crops:
     """The random crops that are trained on."""
 
-    size: tuple[int, int] = (240, 320)
+    size: tuple[int, int] = (288, 384)
     """height and width in pixels"""
-    scales: tuple[float, float] = (0.6, 1.6)
-    """smallest and largest magnification"""
+    scales: tuple[float, float] = (0.8, 2.4)
+    """smallest and largest magnification; enlarged, poles and signs are more than a cell of the finest map wide"""
     stretch: float = 0.0
     """largest change of width against height, a share"""
     flip: float = 0.5
@@ -43,12 +43,24 @@ class Crops:
     """share of crops centred on a class drawn with equal chances"""
     per_scene: int = 1
     """crops of every scene in an epoch"""
-    class_weights: ClassWeights = "none"
-    """weight of each class in the loss: its frequency against the median one, or the root of that"""
 
     def __post_init__(self) -> None:
         if self.per_scene < 1:
             raise ConfigError(f"crops.per_scene must be at least 1, not {self.per_scene}.")
+
+
+@dataclass(frozen=True)
+class SceneLoss:
+    """What is minimised: cross entropy, and what is added to it for the sake of mean IoU."""
+
+    lovasz: float = 1.0
+    """weight of the Lovász-softmax loss; 0 is cross entropy alone"""
+    class_weights: ClassWeights = "none"
+    """weight of each class in the cross entropy: its frequency against the median one, or the root of that"""
+
+    def __post_init__(self) -> None:
+        if self.lovasz < 0:
+            raise ConfigError(f"loss.lovasz must be 0 or above, not {self.lovasz}.")
 
 
 @dataclass(frozen=True)
@@ -57,7 +69,7 @@ class Inference:
 
     tta: bool = True
     """look at the mirror image too"""
-    tta_scales: tuple[float, ...] = (0.75, 1.0, 1.25)
+    tta_scales: tuple[float, ...] = (1.0, 1.5, 2.0)
     """magnifications to look at"""
 
     def __post_init__(self) -> None:
@@ -117,6 +129,7 @@ def train_scenes(
     train: SceneSet,
     judged: SceneSet,
     crops: Crops,
+    loss: SceneLoss,
     training: Training,
     *,
     seed: int = 0,
@@ -136,7 +149,7 @@ def train_scenes(
         train, crops.size, crops.scales, flip=crops.flip, length=crops.per_scene * len(train), seed=seed,
         rare=crops.rare, stretch=crops.stretch,
     )  # fmt: skip
-    weights = class_weights(train, crops.class_weights)
+    weights = class_weights(train, loss.class_weights)
     some = judged.take(range(0, len(judged), max(1, len(judged) // 8)))
 
     def evaluate(network: nn.Module, epoch: int) -> Metrics:
@@ -147,7 +160,9 @@ def train_scenes(
 
     return fit(
         model, cut, some, training, seed=seed, transform=transform, evaluate=evaluate, on_epoch=on_epoch,
-        objective=Segmentation(class_weights=weights, label_smoothing=training.label_smoothing),
+        objective=Segmentation(
+            class_weights=weights, label_smoothing=training.label_smoothing, lovasz=loss.lovasz
+        ),
         val_objective=Segmentation(), checkpoint=checkpoint, fingerprint=fingerprint, title=title,
     )  # fmt: skip
 
