@@ -157,7 +157,8 @@ def train_once(
     history = train_scenes(
         model, data.train, data.val, config.crops, config.loss, config.training, seed=seed,
         transform=config.augmentation, judge_every=config.judge_every,
-        checkpoint=checkpoint_path(run.entry_point, stamp, config.resume), fingerprint=stamp, title=f"{run.entry_point} seed {seed}",
+        checkpoint=checkpoint_path(run.entry_point, stamp, config.resume), fingerprint=stamp,
+        title=f"{run.entry_point} seed {seed}",
         on_epoch=lambda epoch, metrics: run.log_metrics({prefix + k: v for k, v in metrics.items()}, epoch),
     )  # fmt: skip
     name = f"curves_seed_{seed}" if prefix else "curves"
