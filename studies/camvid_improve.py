@@ -11,7 +11,7 @@ last trial.
 
 Budget on two CPU cores with 367 frames: under an hour, half of it for the winner.
 
-Result: none recorded yet
+Result: no recorded run yet
 """
 
 import json

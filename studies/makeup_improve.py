@@ -12,7 +12,7 @@ with the alias `champion`. The same command continues a stopped study, from the 
 
 Budget on two CPU cores, 2,000 portraits: an hour and a quarter.
 
-Result: none recorded yet
+Result: no recorded run yet
 """
 
 from dataclasses import dataclass, field, replace

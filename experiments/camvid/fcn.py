@@ -13,7 +13,7 @@ last epoch is kept, so val chooses nothing; test frames (`test/`, `testannot/`),
 
 Budget on two CPU cores with 367 frames: under an hour for a seed.
 
-Result: none recorded yet
+Result: no recorded run yet
 """
 
 from cnnlab.data.camvid import load_camvid

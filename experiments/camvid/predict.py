@@ -10,7 +10,7 @@ Without `images` the val frames of `data` are segmented, to look at. A sheet of 
 
 Budget on two CPU cores: a few images a second.
 
-Result: none recorded yet
+Result: no recorded run yet
 """
 
 import hashlib

@@ -10,7 +10,7 @@ handful of frames.
 
 Budget: seconds.
 
-Result: none recorded yet
+Result: no recorded run yet
 """
 
 import json

@@ -9,7 +9,7 @@ discusses (Q2-4).
 
 Budget on two CPU cores with 367 frames: under an hour for a seed.
 
-Result: none recorded yet
+Result: no recorded run yet
 """
 
 from cnnlab.data.camvid import load_camvid, three_classes

@@ -11,7 +11,7 @@ Without a model the experiment draws two worlds of cartoon creatures, once with 
 black, the other on white) and once on random backgrounds, trains the same small network on each and asks both about
 the same pictures. The one that was offered the background looks at the background, and fails where it tells nothing.
 
-Result: none recorded yet
+Result: no recorded run yet
 """
 
 import hashlib

@@ -12,7 +12,7 @@ clusters as classes, its agreement with the classes, and a picture of the plane.
 
 Budget on two CPU cores: 2,400 portraits at 160x160 with efficientnet_lite0, about two minutes.
 
-Result: none recorded yet
+Result: no recorded run yet
 """
 
 from dataclasses import dataclass, replace

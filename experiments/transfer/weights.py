@@ -8,7 +8,7 @@ asks), else those that packages of the configured registry carry; nothing is ins
 SHA-256 and loaded once. The run shows the filters of the first layers, and what networks with their head see in
 scikit-image's cat. A minute on a usual line; in quick mode nothing is fetched and the weights are random.
 
-Result: none recorded yet
+Result: no recorded run yet
 """
 
 from dataclasses import dataclass, replace

@@ -73,13 +73,16 @@ def test_copies_of_a_picture_do_not_make_a_cue():
 
 
 @pytest.mark.parametrize("classes", [2, 7])
-def test_random_labels_stay_quiet(classes):
+def test_random_labels_are_hardly_ever_warned_of(classes):
+    """A test at 1 % is allowed a false alarm now and then, so the rate is held and not every single data set."""
     cues = [Cue(f"cue{i}", "pixels", (f"a{i}", f"b{i}"), "") for i in range(6)]
-    for seed in range(4):
+    alarms = 0
+    for seed in range(8):
         rng = np.random.default_rng(seed)
         columns = {name: rng.normal(size=210) for cue in cues for name in cue.columns}
         results = judge_cues(columns, rng.integers(0, classes, 210), [str(k) for k in range(classes)], cues=cues)
-        assert not any(result.level for result in results)
+        alarms += any(result.level for result in results)
+    assert alarms <= 1
 
 
 def test_the_planted_background_is_found(tmp_path):

@@ -5,7 +5,7 @@ not grown on give a balanced accuracy (mean recall of the classes; chance is one
 more than luck is asked of permuted labels (Ojala and Garriga 2010) within the held-out parts, corrected for the number
 of cues (Holm 1979). Copies of one picture stay in one part, for else a cue would be known by heart. The accuracy is the
 mean over several ways of making the parts, judged by the luck of one: trees of one round share most of their pictures,
-which alone would let luck pass a little too often.
+which alone would let luck pass too often.
 """
 
 import warnings
@@ -22,7 +22,8 @@ from cnnlab.evaluation.image_cues import CUES, Cue
 FOLDS = 5
 REPEATS = 3
 PERMUTATIONS = 4000
-SIGNIFICANCE = 0.01  # chance of any false alarm in a data set where no cue tells anything
+SIGNIFICANCE = 0.01  # aimed at: chance of any false alarm where no cue tells anything; trees are not grown anew for
+# every permutation, which would be exact but slow, so in small data sets it can come out a little higher
 CLEAR = 0.1  # share of the way from chance to perfection below which a cue is too weak to mislead a network
 ALMOST_ALL = 0.8
 LEVELS = ("quiet", "beats chance", "almost all")
