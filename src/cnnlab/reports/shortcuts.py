@@ -25,7 +25,8 @@ For each cue a shallow decision tree sees the cue's measurements and nothing els
 of the classes' recalls) and on pictures that the tree was not grown on; copies of one picture stay together. A cue is
 named when two things hold: luck alone would hardly reach it (permuted labels, corrected for the number of cues; the
 aim is one false alarm in {1 / SIGNIFICANCE:.0f} data sets without any cue, in small ones it can be two or three), and
-it covers at least {100 * CLEAR:.0f} % of the way from chance to perfection; from {100 * ALMOST_ALL:.0f} % on it tells almost all.
+it covers at least {100 * CLEAR:.0f} % of the way from chance to perfection; from {100 * ALMOST_ALL:.0f} % on it tells
+almost all.
 
 - Cues of kind **file** (format, size, alpha channel, compression, metadata) have nothing to do with what a picture
   shows. Where one is named, the classes were gathered or stored in different ways; a network may learn that instead.
