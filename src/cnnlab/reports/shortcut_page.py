@@ -1,25 +1,19 @@
-"""docs/shortcuts.md: what the recorded runs of `shortcut_check` found, one column per data set.
-
-    python -m cnnlab.reports.shortcut_page      # in the project's folder, after runs with -P record=true
-"""
+"""docs/shortcuts.md: what the recorded runs of `shortcut_check` found, one column per data set; see tables.py."""
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterable
-from pathlib import Path
 
-from cnnlab.errors import UserError
 from cnnlab.evaluation.image_cues import CUES
 from cnnlab.evaluation.near_duplicates import KINDS
 from cnnlab.evaluation.shortcuts import CLEAR
-from cnnlab.reports.records import Record, read_records
+from cnnlab.reports.records import Record
 from cnnlab.reports.shortcuts import KIND_WORDS, as_markdown
 
 ENTRY_POINT = "shortcut_check"
 _TEXT = f"""# What could give the class away
 
-Made by `python -m cnnlab.reports.shortcut_page` from the records of `mlflow run . -e shortcut_check -P data=DIR`: the
+Made by `python -m cnnlab.reports.tables` from the records of `mlflow run . -e shortcut_check -P data=DIR`: the
 balanced accuracy of a shallow tree on each cue alone, on held-out pictures. Bold: at least {100 * CLEAR:.0f} % of the
 way from chance to perfection. Cues of kind *file* have nothing to do with what a picture shows; those of kind *pixels*
 may well be what the classes are about. The report in each run says how to read them and lists the copies.
@@ -55,17 +49,3 @@ def _mean(record: Record, metric: str) -> float | None:
 
 def _percent(share: float | None) -> str:
     return "–" if share is None else f"{100 * share:.1f} %"
-
-
-def main(root: Path = Path()) -> int:
-    """Write the page; returns the exit code."""
-    try:
-        (root / "docs" / "shortcuts.md").write_text(shortcut_page(read_records(root / "results").values()))
-    except UserError as error:
-        print(error, file=sys.stderr)
-        return 2
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -5,7 +5,8 @@
 
 In README.md the table stands between `<!-- results:begin -->` and `<!-- results:end -->`. In a module of experiments/
 or studies/ it is the paragraph of the module's docstring that begins with `Result:`; MLproject tells which module
-belongs to which entry point.
+belongs to which entry point. Both leave out details; docs/results.md has every figure, docs/shortcuts.md those of
+`shortcut_check`.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import ast
 import re
 import sys
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from math import floor, log10
 from pathlib import Path
 from textwrap import wrap
@@ -23,10 +25,19 @@ import yaml
 
 from cnnlab.errors import DataError, UserError
 from cnnlab.reports.records import Record, owner, read_records
+from cnnlab.reports.shortcut_page import ENTRY_POINT as SHORTCUTS
+from cnnlab.reports.shortcut_page import shortcut_page
 
 BEGIN, END = "<!-- results:begin -->", "<!-- results:end -->"
 NO_RECORD = "no recorded run yet"
 _WIDTH = 118
+# figures of single classes and views, and of memory and waiting: docs/results.md has them
+_DETAIL = re.compile(r"_iou_|_plain$|data_wait|memory_mb|^share_")
+_RESULTS_PAGE = """# All recorded figures
+
+Made by `python -m cnnlab.reports.tables` from `results/*.json`, which the runs themselves wrote.
+
+"""
 _MODULE = re.compile(r"(?:experiments|studies)/[\w/]+\.py")
 
 
@@ -40,6 +51,7 @@ def main(arguments: list[str] | None = None) -> int:
         changed = outdated(options.root)
         if not options.check:
             for path, text in changed.items():
+                path.parent.mkdir(exist_ok=True)
                 path.write_text(text, encoding="utf-8")
     except UserError as error:
         print(error, file=sys.stderr)
@@ -62,6 +74,8 @@ def outdated(root: Path) -> dict[Path, str]:
     readme = root / "README.md"
     if readme.exists():
         wanted[readme] = fill_readme(readme.read_text(encoding="utf-8"), records.values(), readme)
+        wanted[root / "docs" / "results.md"] = _RESULTS_PAGE + markdown_table(records.values()) + "\n"
+        wanted[root / "docs" / "shortcuts.md"] = shortcut_page(records.values())
     owners = _entry_points(root)
     every = [name for names in owners.values() for name in names]
     modules = [*sorted((root / "experiments").rglob("*.py")), *sorted((root / "studies").glob("*.py"))]
@@ -69,7 +83,16 @@ def outdated(root: Path) -> dict[Path, str]:
         names = owners.get(path.relative_to(root).as_posix(), [])
         own = [record for name in names for record in records.values() if owner(record.entry_point, every) == name]
         wanted[path] = fill_docstring(path.read_text(encoding="utf-8"), own)
-    return {path: text for path, text in wanted.items() if text != path.read_text(encoding="utf-8")}
+    return {path: text for path, text in wanted.items() if not path.exists() or text != path.read_text("utf-8")}
+
+
+def headlines(records: Iterable[Record]) -> list[Record]:
+    """The records without their details, and without `shortcut_check`, whose figures have a page of their own."""
+    return [
+        replace(record, metrics={k: v for k, v in record.metrics.items() if not _DETAIL.search(k)} or record.metrics)
+        for record in records
+        if not record.entry_point.startswith(SHORTCUTS)
+    ]
 
 
 def fill_readme(text: str, records: Iterable[Record], source: str | Path = "README.md") -> str:
@@ -82,7 +105,7 @@ def fill_readme(text: str, records: Iterable[Record], source: str | Path = "READ
         raise DataError(f"{source} must hold {BEGIN} once and below it {END} once, around the place of the table")
     before, _, rest = text.partition(BEGIN)
     _, _, after = rest.partition(END)
-    return f"{before}{BEGIN}\n{markdown_table(records)}\n{END}{after}"
+    return f"{before}{BEGIN}\n{markdown_table(headlines(records))}\n{END}{after}"
 
 
 def markdown_table(records: Iterable[Record]) -> str:
@@ -126,10 +149,12 @@ def fill_docstring(source: str, records: list[Record]) -> str:
 
 def _paragraph(records: list[Record]) -> list[str]:
     """The lines of a docstring's result."""
+    if records and not headlines(records):
+        return ["Result: docs/shortcuts.md, made from the recorded runs"]
     if not records:
         return [f"Result: {NO_RECORD}"]
     lines = []
-    for record in records:
+    for record in headlines(records):
         splits = ", ".join(f"{name} {size}" for name, size in record.data["splits"].items())
         data = record.data["name"] + (f" ({splits})" if splits else "")
         head = (
