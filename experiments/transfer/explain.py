@@ -174,7 +174,7 @@ def log_maps(
 # ---- the lesson ------------------------------------------------------------------------------------------------------
 def show_lesson(config: Config, run: Run) -> Outcome:
     """Train the same network on a data set with a planted leak and on one without, and ask both."""
-    per_class, epochs = (24, 4) if config.quick else (160, 10)
+    per_class, epochs = (24, 4) if config.quick else (160, 16)
     worlds = {name: draw_worlds(name == "leak", config.seed, per_class) for name in ("leak", "no_leak")}
     digest = hashlib.sha256("".join(part.digest for pair in worlds.values() for part in pair).encode()).hexdigest()
     sizes = {f"{name}/{part.split}": len(part) for name, pair in worlds.items() for part in pair}

@@ -40,18 +40,18 @@ def run(lesson, **settings):
 # ---- the lesson ------------------------------------------------------------------------------------------------------
 def test_a_network_trained_on_the_leak_looks_at_the_background(lesson):
     """Averaged over all validation pictures of the leaky world, for both networks the same pictures."""
-    worlds = [lesson.draw_worlds(leak, seed=0, per_class=100) for leak in (True, False)]
+    worlds = [lesson.draw_worlds(leak, seed=0, per_class=160) for leak in (True, False)]
     asked = worlds[0][1]
     images, background = asked.images.float() / 255, plain_background(asked.images.numpy())
     shares, elsewhere = [], []
     for train, val in worlds:
-        model = lesson.train_small(train, val, epochs=8, seed=0)
+        model = lesson.train_small(train, val, epochs=16, seed=0)
         maps = explain(model, images).strengths()
         shares.append({kind: np.nanmean(share_within(values, background)) for kind, values in maps.items()})
         elsewhere.append(lesson._accuracy(model, worlds[1][1]))
     for kind in ("saliency", "guided back-propagation"):
-        assert shares[0][kind] > shares[1][kind] + 0.05, (kind, shares)
-    assert elsewhere[0] < 0.65 and elsewhere[1] > elsewhere[0] + 0.1, "where the background tells nothing it is lost"
+        assert shares[0][kind] > shares[1][kind] + 0.1, (kind, shares)
+    assert elsewhere[0] < 0.65 and elsewhere[1] > 0.9, "where the background tells nothing it is lost"
 
 
 def test_the_lesson_is_the_default(lesson, store):
