@@ -2,12 +2,12 @@
 
     mlflow run . -e camvid_improve -P data=DIR
 
-The recipe of `camvid_fcn8s` comes first, then some changes, each alone; after that the sampler (TPE) searches, and the
-median rule ends hopeless trials. A trial is a short training on four fifths of every sequence of train frames, judged
-by mean IoU, in a single view, on the last fifth: neighbouring frames look alike, so they stay on one side. The winner
-is trained for longer on all train frames and looks at val, and at test if it is there, once. It is stored as an MLflow
-model and registered with the alias `champion`. The same command continues a stopped study, from the last epoch of its
-last trial.
+The recipe of `camvid_fcn8s` comes first, then some changes, each alone; after that the sampler (TPE) searches, and
+the median rule ends hopeless trials. A trial is a short training on four fifths of every sequence of train frames,
+judged by mean IoU, in a single view, on the last fifth: neighbouring frames look alike, so they stay on one side. The
+winner is trained for longer on all train frames; val chooses nothing, and test, if it is there, is judged at the very
+end. It is stored as an MLflow model and registered with the alias `champion`. The same command continues a stopped
+study, from the last epoch of its last trial.
 
 Budget on two CPU cores with 367 frames: under an hour, half of it for the winner.
 
@@ -34,6 +34,7 @@ from cnnlab.reports.scenes import (
     SceneConfig,
     build_segmenter,
     figures_table,
+    forget_checkpoints,
     log_examples,
     log_segmenter,
     note_of,
@@ -97,8 +98,9 @@ class Config(Experiment):
     """continue the winner's last training as well, where it was stopped (the study always continues)"""
 
     def shrunk(self) -> "Config":
-        study = replace(self.search, trials=2, study=self.search.study or "camvid_improve quick")
-        return replace(self, weights="random", search=study, trial_epochs=1, final_epochs=1)
+        return replace(
+            self, weights="random", search=replace(self.search, trials=2), trial_epochs=1, final_epochs=1
+        )  # fmt: skip
 
     def epochs(self, embedded: bool) -> tuple[int, int]:
         """Epochs of a trial and of the last training."""
@@ -135,7 +137,7 @@ def run(config: Config, run: Run) -> Outcome:
     train, held_out = hold_out(data.train, HELD_OUT)
     run.set_tags({"trials.train": len(train), "trials.held_out": len(held_out)})
     name = f"camvid_improve {data.name} {data.digest[:8]} {trial_epochs} epochs weights {config.weights} "
-    name += f"seed {config.seed}"
+    name += f"seed {config.seed}" + (" quick" if config.quick else "")
 
     def objective(params: dict[str, Any], child: Run, report) -> float:
         def on_epoch(epoch: int, metrics: dict[str, float]) -> None:
@@ -179,6 +181,7 @@ def train_winner(config: Config, run: Run, data: CamVid, settings: SceneConfig, 
     run.log_text(NUMBERS_FILE, json.dumps(numbers))
     combined: dict[str, float | list[float]] = {name: [value] for name, value in metrics.items()}
     run.log_text("figures.md", figures_table(combined, data))
+    forget_checkpoints(settings, run, data)
     registered = ""
     if config.register:
         registered = "street_scenes" + ("_quick" if config.quick else "_embedded" if data.embedded else "")

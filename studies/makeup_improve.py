@@ -6,9 +6,10 @@ A study over network, resolution, optimiser, rates, augmentation and regularisat
 cross-validation inside the training portraits: trained on four fifths, judged on the last fifth, for as many of the
 five folds as `search_folds` says. A plain fine-tuning comes first, then some changes, each alone, then all together;
 after that the sampler (TPE) searches, and the median rule ends hopeless trials. The winner is trained from pretrained
-weights again, on all training portraits, once for each of three seeds; each of these networks looks at the validation
-portraits once, at the end of its last epoch. The one of the first seed is stored as an MLflow model and registered
-with the alias `champion`. The same command continues a stopped study, from the last epoch of its last trial.
+weights again, on all training portraits, once for each of three seeds. The validation portraits follow these trainings,
+epoch by epoch, and choose nothing: the last epoch is kept. The network of the first seed is stored as an MLflow model
+and registered with the alias `champion`. The same command continues a stopped study, from the last epoch of its last
+trial. `discussion.md` in the run is Q1-9, written from the figures.
 
 Budget on two CPU cores, 2,000 portraits: an hour and a quarter.
 
@@ -36,6 +37,7 @@ from cnnlab.experiment import CHECKPOINTS, Experiment, Outcome, fingerprint, mai
 from cnnlab.models.pretrained import WeightsReport, pretrained_model
 from cnnlab.reports.classifier import log_classifier
 from cnnlab.reports.makeup import PREDICTIONS, predictions_csv
+from cnnlab.reports.makeup_words import discuss_improvement
 from cnnlab.reports.studies import compare_trials
 from cnnlab.search import LABEL, Search, params_digest, search
 from cnnlab.tracking import Run
@@ -115,7 +117,7 @@ class Config(Experiment):
             raise ConfigError(f"seeds must be at least 1, not {self.seeds}.")
 
     def shrunk(self) -> "Config":
-        study = replace(self.search, trials=2, study=self.search.study or "makeup_improve quick")
+        study = replace(self.search, trials=2)
         return replace(
             self, weights="random", search=study, trial_epochs=1, final_epochs=1, seeds=1, search_folds=1,
             views=Views(),
@@ -181,7 +183,7 @@ def train(
     history = fit(
         model, *sets, training_of(params, epochs), seed=seed, transform=AUGMENTATIONS[params["augmentation"]],
         on_epoch=on_epoch, checkpoint=checkpoint(name), title=title,
-        fingerprint=fingerprint(params, sets[0].digest + report.sha256),
+        fingerprint=fingerprint({**params, "epochs": epochs}, sets[0].digest + report.sha256),
     )  # fmt: skip
     return model, report, history
 
@@ -192,14 +194,14 @@ def checkpoint(name: str):
 
 
 def run(config: Config, run: Run) -> Outcome:
-    """Study by cross-validation, train the winner with each seed, judge each network once on val."""
+    """Study by cross-validation, train the winner with each seed, judge its networks on val."""
     portraits = Portraits(config)
     data = portraits.at(PLAIN["height"])
     run.log_data(data.name, data.digest, {"train": len(data.train), "val": len(data.val)}, config.data)
     run.log_figure("examples_train", plots.class_grid(data.train.images, data.train.labels, data.train.classes))
     trial_epochs, final_epochs = config.epochs(data.embedded)
     name = f"makeup_improve {data.name} {data.digest[:8]} {trial_epochs} epochs {config.search_folds} folds "
-    name += f"weights {config.weights} seed {config.seed}"
+    name += f"{len(config.views)} views weights {config.weights} seed {config.seed}" + " quick" * config.quick
 
     def objective(params: dict[str, Any], child: Run, report) -> float:
         right = np.zeros(len(data.train), bool)
@@ -236,21 +238,26 @@ def run(config: Config, run: Run) -> Outcome:
     label = best.user_attrs.get(LABEL, f"trial {best.number}")
     run.set_tags({"winner": label, "winner.params": best.params})
     print(f"Winner: {label} ({100 * best.value:.1f} % by cross-validation), now {final_epochs} epochs.", flush=True)
-    return finish(config, run, portraits.at(best.params["height"]), best.params, label, best.value, name, final_epochs)
+    final = f"{name} final {params_digest(best.params)} {final_epochs} epochs"
+    outcome = finish(config, run, portraits, best.params, label, best.value, final, final_epochs)
+    run.log_text("discussion.md", discuss_improvement(outcome.metrics, best.params, PLAIN, len(data.val)))
+    return outcome
 
 
 def finish(
-    config: Config, run: Run, data: Splits, params: dict[str, Any], label: str, crossed: float, name: str, epochs: int
-) -> Outcome:
-    """Train with each seed on all training portraits and look at val with each network once."""
+    config: Config, run: Run, portraits: Portraits, params: dict[str, Any], label: str, crossed: float, name: str,
+    epochs: int,
+) -> Outcome:  # fmt: skip
+    """Train with each seed on all training portraits; val follows each training, and chooses nothing."""
+    data = portraits.at(params["height"])
     metrics: dict[str, list[float]] = {"val_accuracy": [], "val_single_view_accuracy": []}
     probabilities, seeds = [], list(range(config.seed, config.seed + config.seeds))
     for seed in seeds:
         prefix, suffix = ("", "") if seed == config.seed else (f"seed_{seed}/", f"_seed_{seed}")
         if not config.resume:
-            checkpoint(f"{name} final {seed}").unlink(missing_ok=True)
+            checkpoint(f"{name} seed {seed}").unlink(missing_ok=True)
         network, report, history = train(
-            params, (data.train, data.val), epochs, config, seed, f"{name} final {seed}",
+            params, (data.train, data.val), epochs, config, seed, f"{name} seed {seed}",
             lambda epoch, values, prefix=prefix: run.log_metrics({prefix + k: v for k, v in values.items()}, epoch),
             f"winner, seed {seed}",
         )  # fmt: skip
@@ -274,19 +281,19 @@ def finish(
         run, model, data.val.classes, data.train.images.shape[-2:], data.val.images[:2], registered
     )
     if version:
-        champion = promote(registered, version, crossed, data.digest)
+        champion = promote(registered, version, crossed, portraits.at(PLAIN["height"]).digest)
         run.set_tags({"registered": f"{registered} version {version}", "champion": champion})
     for seed in seeds:
-        checkpoint(f"{name} final {seed}").unlink(missing_ok=True)
+        checkpoint(f"{name} seed {seed}").unlink(missing_ok=True)
     accuracies = metrics["val_accuracy"]
     spread = f" ± {100 * np.std(accuracies, ddof=1):.1f} ({len(seeds)} seeds)" if len(seeds) > 1 else ""
     summary = (
         f"Winner: {label}, {params['network']}: {100 * np.mean(accuracies):.1f} %{spread} of {len(data.val)} "
-        f"validation portraits right in {len(config.views)} views ({data.name}); {100 * crossed:.1f} % by "
-        f"cross-validation inside train. {report.sentence}"
+        f"validation portraits right in {len(config.views)} views ({data.name}); the best trial had "
+        f"{100 * crossed:.1f} % of {portraits.held_out} held-out training portraits. {report.sentence}"
     )
     return Outcome(
-        metrics | {"train_cross_validated_accuracy": crossed, "val_seeds_together_accuracy": float(together.mean())},
+        metrics | {"best_trial_accuracy": crossed, "val_seeds_together_accuracy": float(together.mean())},
         summary, seeds, note="" if report.complete else report.sentence,
     )  # fmt: skip
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import mlflow
 import pytest
 
-from cnnlab.errors import DataError
+from cnnlab.errors import ConfigError, DataError
 from cnnlab.experiment import Experiment, Outcome, execute, fingerprint, flatten, parse
 from cnnlab.training import Training
 
@@ -51,6 +51,24 @@ def test_an_unknown_or_ill_typed_setting_is_refused_by_name(argv, sentence, caps
     assert stop.value.code == 2
     out = capsys.readouterr()
     assert sentence in " ".join((out.out + out.err).split())
+
+
+def test_a_setting_that_may_be_none_takes_the_words_of_mlproject():
+    @dataclass(frozen=True)
+    class Undecided(Experiment):
+        """A made-up experiment."""
+
+        tta: bool | None = None
+        resolution: int | None = None
+
+    config = parse(Undecided, "doc", ["--tta", "true", "--resolution", "480"])
+    assert (config.tta, config.resolution) == (True, 480)
+    assert parse(Undecided, "doc", ["--tta=none"]) == Undecided()
+
+
+def test_figures_of_quick_runs_are_not_recorded(store):
+    with pytest.raises(ConfigError, match="record=true wants a full run"):
+        execute(lambda *_: None, Config(quick=True, record=True), entry_point="made", question="", doc="")
 
 
 def test_resume_and_record_do_not_change_what_is_trained():

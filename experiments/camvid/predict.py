@@ -76,6 +76,8 @@ def run(config: Config, run: Run) -> Outcome:
     source = from_folder(config.images) if config.images else from_data(config)
     run.log_data(source.name, source.digest, {source.split: len(source.readers)}, config.images or config.data)
     run.set_tags({"model": config.model, "inference": inference})
+    if config.images:  # not the stand-in: the images are the user's own
+        run.set_tags({"embedded_data": "false", "mlflow.runName": "camvid_predict"})
     if config.output:
         make_folder(Path(config.output))
     shown, unreadable, counts = [], [], np.zeros(len(classes), np.int64)

@@ -3,10 +3,10 @@
     mlflow run . -e camvid_report
 
 Collects the newest finished run of camvid_fcn8s, camvid_fcn16s, camvid_fcn32s and camvid_three_classes from the
-tracking store, all on the data and backbone of the newest; for a run that is not there its record in results/ stands in
-the table. Did the skip connections pay, also along borders (Q2-2)? Did mean IoU rise with fewer classes, and why
-(Q2-4)? A difference counts where its interval over seeds leaves out zero. In quick mode it trains the four itself, on a
-handful of frames.
+tracking store, all on the data and with the settings of the newest; for a run that is not there its record in
+results/ stands in the table. Did the skip connections pay, also along borders (Q2-2)? Did mean IoU rise with fewer
+classes, and why (Q2-4)? A difference counts where its interval over seeds leaves out zero. In quick mode it trains
+the four itself, on a handful of frames.
 
 Budget: seconds.
 
@@ -55,7 +55,12 @@ def run(config: Config, run: Run) -> Outcome:
     if not found and not recorded.keys() & set(COMMANDS):
         raise ConfigError(f"No finished run to report on: start {', '.join(COMMANDS)} with the same data.")
     measured = {name: Measured.from_numbers(numbers) for name, numbers in found.items()}
-    text = markdown(found, measured, {k: v for k, v in recorded.items() if k in COMMANDS and k not in found})
+    digests = {one["digest"] for one in run.datasets.values()}
+    recorded = {
+        name: record for name, record in recorded.items()
+        if name in COMMANDS and name not in found and (not found or record.data["digest"] in digests)
+    }  # fmt: skip
+    text = markdown(found, measured, recorded)
     draw(run, measured)
     run.log_text("report.md", text)
     print(text, flush=True)
@@ -71,7 +76,7 @@ def run(config: Config, run: Run) -> Outcome:
 
 
 def collect(client: mlflow.MlflowClient, data: str, backbone: str, run: Run) -> dict[str, Numbers]:
-    """What the newest finished run of each command stored, all on the same data and backbone."""
+    """What the newest finished run of each command stored, all on the data and with the settings of the newest."""
     experiments = [e.experiment_id for e in client.search_experiments()]
     stored = {}
     for name in COMMANDS:
@@ -80,8 +85,13 @@ def collect(client: mlflow.MlflowClient, data: str, backbone: str, run: Run) -> 
     every = sorted((r for runs in stored.values() for r in runs), key=lambda r: -r.info.start_time)
     for key, given in (("cfg/data", data), ("cfg/backbone", backbone)):
         every = [r for r in every if not given or r.data.params.get(key) == given]
-        every = [r for r in every if r.data.params.get(key) == every[0].data.params.get(key)]
-    newest = {name: next((r for r in every if r in runs), None) for name, runs in stored.items()}
+    same = [r for r in every if settings(r) == settings(every[0])]
+    newest = {name: next((r for r in same if r in runs), None) for name, runs in stored.items()}
+    for name, runs in stored.items():
+        if newest[name] is None and (other := next((r for r in every if r in runs), None)):
+            a, b = settings(every[0]), settings(other)
+            differing = ", ".join(sorted(key for key in a.keys() | b.keys() if a.get(key) != b.get(key)))
+            print(f"{name}: run {other.info.run_id[:8]} is passed over, it differs in {differing}.", flush=True)
     found = {}
     for name, one in newest.items():
         if one is None:
@@ -95,6 +105,13 @@ def collect(client: mlflow.MlflowClient, data: str, backbone: str, run: Run) -> 
         tags = one.data.tags
         run.log_data(tags["data"], tags["data.digest"], found[name]["splits"], one.data.params["cfg/data"])
     return found
+
+
+def settings(run: mlflow.entities.Run) -> dict[str, str]:
+    """What must be the same in runs that are set side by side: everything but the decoder and the seeds."""
+    free = {f"cfg/{name}" for name in ("decoder", "seed", "seeds", "resume", "record", "judge_every", "data")}
+    params = {key: value for key, value in run.data.params.items() if key.startswith("cfg/") and key not in free}
+    return params | {"data": run.data.tags["data.digest"], "weights": run.data.tags.get("weights.sha256", "")}
 
 
 def train_quickly(config: Config, run: Run) -> dict[str, Numbers]:

@@ -79,6 +79,8 @@ def execute(
     experiment: Callable[[Any, Run], Outcome], config: C, *, entry_point: str, question: str, doc: str
 ) -> Outcome:
     """Run one experiment with resolved settings inside its MLflow run."""
+    if config.quick and config.record:
+        raise ConfigError("record=true wants a full run: figures of quick=true say nothing. Leave one of them out.")
     config = config.shrunk() if config.quick else config
     if int(os.environ.get("RANK", 0)) > 0:  # a second process of the same training: trains, stores nothing
         return experiment(config, Run.inactive(entry_point))
@@ -144,7 +146,10 @@ def _normalised(argv: list[str], config_type: type) -> list[str]:
     # bare flag, and `-P crops.size="240 320"` arrives as one word
     fields = flatten(config_type())
     known = {"--" + name.replace("_", "-") for name in fields}
-    booleans = {"--" + name.replace("_", "-") for name, value in fields.items() if isinstance(value, bool)}
+    # a setting that may also be None: true, false and none are words there, and what is no word stays as it is
+    booleans = {
+        "--" + name.replace("_", "-") for name, value in fields.items() if value is None or isinstance(value, bool)
+    }
     tuples = {"--" + name.replace("_", "-") for name, value in fields.items() if isinstance(value, tuple)}
     out: list[str] = []
     for index, word in enumerate(argv):

@@ -9,6 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
+from cnnlab.data.augment import Augmentation
 from cnnlab.data.camvid import SCENE_CLASSES, load_camvid, three_classes
 from cnnlab.errors import ConfigError, DataError
 from cnnlab.experiment import execute
@@ -209,3 +210,9 @@ def test_the_recipe_and_its_changes_lie_in_the_search_space(module):
         assert all(study.SPACE[name]._contains(study.SPACE[name].to_internal_repr(v)) for name, v in params.items())
     settings = study.settings_of(study.RECIPE, study.Config(), epochs=SceneConfig().training.epochs)
     assert settings == SceneConfig(resume=True)
+
+
+def test_augmentation_that_moves_pixels_away_from_their_labels_is_refused():
+    for moving in ({"flip": 0.5}, {"shift": 2}, {"crop_scale": (0.5, 1.0)}, {"multi_scale": 0.2}):
+        with pytest.raises(ConfigError, match="crops.flip, crops.scales"):
+            SceneConfig(augmentation=Augmentation(**moving))

@@ -5,6 +5,7 @@ import importlib.util
 import io
 import json
 import sys
+from dataclasses import replace
 
 import mlflow
 import numpy as np
@@ -92,7 +93,10 @@ def test_a_run_with_incomplete_weights_says_so_everywhere(alexnet, store, monkey
 
     monkeypatch.setattr(alexnet, "pretrained_model", feigned)
     monkeypatch.setattr(alexnet, "log_classifier", lambda *_, **__: None)
-    config = alexnet.Features(data=str(store / "portraits"), quick=True, record=True, seeds=1, augmentation="heavy")
+    config = alexnet.Features(
+        data=str(store / "portraits"), record=True, seeds=1, augmentation="heavy", size=64, conv_only=True,
+        training=replace(alexnet.Features().training, epochs=1, batch_size=4),
+    )  # fmt: skip
     execute(alexnet.run, config, entry_point="makeup_features", question="Q1", doc="doc")
     run = mlflow.search_runs(search_all_experiments=True, output_format="list")[0]
     assert run.data.tags["question"] == "Q1-1 (Not complete: classifier.1)"

@@ -11,6 +11,7 @@ from cnnlab.reports.makeup_words import (
     compare,
     difference,
     discuss_augmentation,
+    discuss_improvement,
     discuss_training,
     markdown,
     missing_sentence,
@@ -158,3 +159,29 @@ def test_a_record_stands_in_for_a_run_that_the_store_does_not_hold(store):
     assert found["Q1-3"].mean == pytest.approx(0.75) and found["Q1-3"].count == 400 and found["Q1-3"].right is None
     assert (found["Q1-2"].weights, found["Q1-3"].weights) == ("convolutions only", "random")
     assert "Q1-2" in markdown(found)
+
+
+@pytest.mark.parametrize(
+    ("accuracy", "words"),
+    [
+        (0.97, "above the required 89.5 % (surely): 97.0 ± 0.0 %"),
+        (0.90, "above the required 89.5 % (by less than these portraits can prove)"),
+        (0.80, "not above the required 89.5 % (surely)"),
+    ],
+)
+def test_the_discussion_of_the_study_follows_its_figures(accuracy, words):
+    metrics = {
+        "val_accuracy": [accuracy] * 3, "val_single_view_accuracy": [accuracy - 0.01] * 3, "best_trial_accuracy": 0.9,
+        "val_seeds_together_accuracy": 0.91,
+    }  # fmt: skip
+    plain = {"network": "a", "lr": 0.1}
+    text = discuss_improvement(metrics, plain | {"network": "b"}, plain, 400)
+    assert words in text and "b is " in text and "changed network=b." in text and "+1.0 points" in text
+    assert "The plain fine-tuning itself was the best." in discuss_improvement(metrics, plain, plain, 400)
+
+
+def test_without_the_fully_connected_weights_no_conclusion_is_drawn_on_the_features():
+    figures = five(features=0.75, finetune=0.90)
+    figures["Q1-1"] = dataclasses.replace(figures["Q1-1"], weights="convolutions only")
+    training = " ".join(discuss_training(figures))
+    assert "cannot be told apart here" in training and "had to be adapted" not in training

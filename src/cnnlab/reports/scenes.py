@@ -7,6 +7,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from math import isfinite
+from pathlib import Path
 from statistics import fmean
 from typing import Any, Literal
 
@@ -79,6 +80,13 @@ class SceneConfig(Experiment):
         for name in ("seeds", "judge_every"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name} must be at least 1, not {getattr(self, name)}.")
+        moving = ("flip", "shift", "rotate", "erase", "crop_scale", "crop_ratio", "multi_scale")
+        wrong = [name for name in moving if getattr(self.augmentation, name) != getattr(Augmentation(), name)]
+        if wrong:
+            raise ConfigError(
+                f"augmentation.{wrong[0]} would move the pixels away from their labels; crops.flip, crops.scales and "
+                "crops.stretch move both."
+            )
         if self.training.monitor == "val/miou" and self.judge_every > 1:
             raise ConfigError("training.monitor=val/miou needs judge_every=1: it must be known after every epoch.")
 
@@ -105,6 +113,7 @@ def run_scenes(config: SceneConfig, run: Run, data: CamVid, labelled: SceneSet |
     network, metrics, numbers = train_seeds(config, run, data, labelled)
     run.log_text(NUMBERS_FILE, json.dumps(numbers))
     log_segmenter(run, network, data.val, config.inference)
+    forget_checkpoints(config, run, data)
     combined = {name: [one[name] for one in metrics] for name in metrics[0] if all(name in one for one in metrics)}
     run.log_text("figures.md", figures_table(combined, data))
     return Outcome(
@@ -147,17 +156,28 @@ def train_seeds(
     return network, metrics, numbers
 
 
+def forget_checkpoints(config: SceneConfig, run: Run, data: CamVid) -> None:
+    """Remove the checkpoints of a run that has stored all it found; another run is to train anew."""
+    for seed in range(config.seed, config.seed + config.seeds):
+        _checkpoint(config, run, data, seed, resume=False)
+
+
+def _checkpoint(config: SceneConfig, run: Run, data: CamVid, seed: int, resume: bool) -> tuple[Path, str]:
+    stamp = fingerprint(replace(config, seed=seed, seeds=1), data.digest)
+    return checkpoint_path(run.entry_point, stamp, resume), stamp
+
+
 def train_once(
     config: SceneConfig, run: Run, data: CamVid, seed: int, prefix: str
 ) -> tuple[nn.Module, WeightsReport, Fit]:
     """One training; `prefix` tells its metrics from those of other seeds in the same run."""
     torch.manual_seed(seed)
     model, report = build_segmenter(config, len(data.train.classes))
-    stamp = fingerprint(replace(config, seed=seed, seeds=1), data.digest)
+    checkpoint, stamp = _checkpoint(config, run, data, seed, config.resume)
     history = train_scenes(
         model, data.train, data.val, config.crops, config.loss, config.training, seed=seed,
         transform=config.augmentation, judge_every=config.judge_every,
-        checkpoint=checkpoint_path(run.entry_point, stamp, config.resume), fingerprint=stamp,
+        checkpoint=checkpoint, fingerprint=stamp,
         title=f"{run.entry_point} seed {seed}",
         on_epoch=lambda epoch, metrics: run.log_metrics({prefix + k: v for k, v in metrics.items()}, epoch),
     )  # fmt: skip
@@ -303,4 +323,4 @@ def summary_of(config: SceneConfig, metrics: dict[str, Sequence[float]], data: C
     )
     if data.test is None:
         return text + "; there are no test frames."
-    return text + f"; test, looked at once: mIoU {share('test_miou')} %, pixels {share('test_pixel_accuracy')} %."
+    return text + f"; test: mIoU {share('test_miou')} %, pixels {share('test_pixel_accuracy')} %."

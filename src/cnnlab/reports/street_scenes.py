@@ -213,8 +213,8 @@ def _trained(merged: Measured, three: Measured, three_labelled: Measured | None)
         text = (f"Against the 11-class network counted in 3 classes it is {fair.points:+.1f} points{caution}; with a "
                 "single seed that decides nothing.")  # fmt: skip
     elif fair.sign == 0:
-        text = (f"No difference shown against the 11-class network counted in 3 classes ({fair.words}){caution}: the "
-                "difference between 11 and 3 classes comes from the counting, not from an easier lesson.")  # fmt: skip
+        text = (f"No difference shown against the 11-class network counted in 3 classes ({fair.words}){caution}: "
+                "what changed between 11 and 3 classes can be explained by the counting alone.")  # fmt: skip
     elif fair.sign > 0:
         text = f"Yes, against the 11-class network counted in 3 classes ({fair.words}){caution}."
     else:

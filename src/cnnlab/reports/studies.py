@@ -54,7 +54,8 @@ def compare_trials(
         pair = (arrays[base["name"]], arrays[row["name"]])
         row["interval"] = paired_difference(lambda items, which, pair=pair: score(pair[which], items), count)
     lines = [
-        f"{what} Gain over {base['name']} with the 95 % interval of a paired bootstrap.", "",
+        f"{what} Gain over {base['name']} with the 95 % interval of a "
+        "paired bootstrap over what was judged: one training each, so another seed may differ by more.", "",
         f"| configuration | {metric} | gain | changed |", "|---|---|---|---|",
     ]  # fmt: skip
     for row in sorted([base, *complete], key=lambda row: -row["mean"]):
