@@ -42,7 +42,7 @@ from cnnlab.reports.scenes import (
     train_seeds,
 )  # fmt: skip
 from cnnlab.reports.studies import compare_trials
-from cnnlab.search import LABEL, Search, params_digest, search
+from cnnlab.search import LABEL, Search, kept_while_undecided, params_digest, search
 from cnnlab.tracking import Run
 from cnnlab.tracking.models import promote
 from cnnlab.training.segmentation import SINGLE_VIEW, judge_scenes, train_scenes
@@ -149,14 +149,15 @@ def run(config: Config, run: Run) -> Outcome:
         torch.manual_seed(config.seed)
         model, weights = build_segmenter(settings, len(data.train.classes))
         child.log_weights(weights)
-        history = train_scenes(
-            model, train, held_out, settings.crops, settings.loss, settings.training, seed=config.seed,
-            transform=settings.augmentation, judge_every=1, on_epoch=on_epoch, checkpoint=checkpoint,
-            fingerprint=fingerprint({**flatten(settings), **params}, data.digest), title="trial",
-        )  # fmt: skip
-        child.log_figure("curves", plots.learning_curves(history.history, ("loss", "accuracy", "miou"), best_by="last"))
-        child.log_arrays("frames.npz", {"counts": counts_by_frame(model, held_out)})
-        checkpoint.unlink(missing_ok=True)
+        with kept_while_undecided(checkpoint):
+            history = train_scenes(
+                model, train, held_out, settings.crops, settings.loss, settings.training, seed=config.seed,
+                transform=settings.augmentation, judge_every=1, on_epoch=on_epoch, checkpoint=checkpoint,
+                fingerprint=fingerprint({**flatten(settings), **params}, data.digest), title="trial",
+            )  # fmt: skip
+            curves = plots.learning_curves(history.history, ("loss", "accuracy", "miou"), best_by="last")
+            child.log_figure("curves", curves)
+            child.log_arrays("frames.npz", {"counts": counts_by_frame(model, held_out)})
         return history.best["val/miou"]
 
     study = search(

@@ -128,7 +128,7 @@ class Config(Experiment):
             raise ConfigError(f"image={self.image} does not exist; give the path of one photograph.")
 
     def shrunk(self) -> "Config":
-        study = replace(self.search, trials=2, study=self.search.study or "face_improve quick")
+        study = replace(self.search, trials=2)
         return replace(self, search=study, trial_epochs=1, final_epochs=1)
 
     def epochs(self, embedded: bool) -> tuple[int, int]:
@@ -192,6 +192,7 @@ def run(config: Config, run: Run) -> Outcome:
     count = (1 if config.quick else 12) if photos["val"] else 0
     judge_trials = Judge(data, collages(photos["val"], count, backgrounds=data.negatives))
     name = f"face_improve {data.name} {data.digest[:8]} {trial_epochs} epochs seed {config.seed}"
+    name += " quick" * config.quick
 
     def objective(params: dict[str, Any], child: Run, report) -> float:
         def on_epoch(epoch: int, metrics: dict[str, float]) -> None:
@@ -214,7 +215,7 @@ def run(config: Config, run: Run) -> Outcome:
     run.set_tags({"winner": label, "winner.params": best.params})
     print(f"Winner: {label} ({judge_trials.metric} {best.value:.4f}), now for {final_epochs} epochs.", flush=True)
 
-    checkpoint = CHECKPOINTS / "face_improve" / f"{name} final.pt"
+    checkpoint = CHECKPOINTS / "face_improve" / f"{name} {params_digest(best.params)} {final_epochs} epochs final.pt"
     if not config.resume:
         checkpoint.unlink(missing_ok=True)
     model, history = train(

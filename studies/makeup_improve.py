@@ -39,7 +39,7 @@ from cnnlab.reports.classifier import log_classifier
 from cnnlab.reports.makeup import PREDICTIONS, predictions_csv
 from cnnlab.reports.makeup_words import discuss_improvement
 from cnnlab.reports.studies import compare_trials
-from cnnlab.search import LABEL, Search, params_digest, search
+from cnnlab.search import LABEL, Search, kept_while_undecided, params_digest, search
 from cnnlab.tracking import Run
 from cnnlab.tracking.models import promote
 from cnnlab.training import Fit, Training, fit
@@ -205,23 +205,24 @@ def run(config: Config, run: Run) -> Outcome:
 
     def objective(params: dict[str, Any], child: Run, report) -> float:
         right = np.zeros(len(data.train), bool)
-        for index, (_, held) in enumerate(portraits.folds):
-            digest = f"{name} {params_digest(params)} {index}"
-            sets = portraits.fold(params["height"], index)
+        names = [f"{name} {params_digest(params)} {index}" for index in range(len(portraits.folds))]
+        with kept_while_undecided(*map(checkpoint, names)):
+            for index, (_, held) in enumerate(portraits.folds):
+                sets = portraits.fold(params["height"], index)
 
-            def on_epoch(epoch: int, metrics: dict[str, float], index: int = index) -> None:
-                child.log_metrics({f"fold_{index}/{k}" if index else k: v for k, v in metrics.items()}, epoch)
-                if index == 0:  # a trial that is pruned has been looked at on one fold
-                    report(epoch, metrics["val/accuracy"])
+                def on_epoch(epoch: int, metrics: dict[str, float], index: int = index) -> None:
+                    child.log_metrics({f"fold_{index}/{k}" if index else k: v for k, v in metrics.items()}, epoch)
+                    if index == 0:  # a trial that is pruned has been looked at on one fold
+                        report(epoch, metrics["val/accuracy"])
 
-            model, weights, history = train(params, sets, trial_epochs, config, config.seed, digest, on_epoch, "trial")
-            found, labels = predict_views(model, sets[1], config.views)
-            right[held] = (found.argmax(1) == labels).numpy()
-            child.log_weights(weights)
-            child.log_figure(f"curves_fold_{index}", plots.learning_curves(history.history, best_by="epoch"))
-        child.log_arrays("right.npz", {"right": right[np.concatenate([held for _, held in portraits.folds])]})
-        for index in range(len(portraits.folds)):
-            checkpoint(f"{name} {params_digest(params)} {index}").unlink(missing_ok=True)
+                model, weights, history = train(
+                    params, sets, trial_epochs, config, config.seed, names[index], on_epoch, "trial"
+                )
+                found, labels = predict_views(model, sets[1], config.views)
+                right[held] = (found.argmax(1) == labels).numpy()
+                child.log_weights(weights)
+                child.log_figure(f"curves_fold_{index}", plots.learning_curves(history.history, best_by="epoch"))
+            child.log_arrays("right.npz", {"right": right[np.concatenate([held for _, held in portraits.folds])]})
         return float(right.sum() / portraits.held_out)
 
     study = search(

@@ -14,7 +14,7 @@ import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution
 from optuna.trial import TrialState
 
-from cnnlab.errors import ConfigError, StoreError
+from cnnlab.errors import CheckpointError, ConfigError, StoreError
 from cnnlab.search import Search, count_finished, search
 from cnnlab.tracking import Run, close_dead_runs, open_store
 
@@ -84,6 +84,31 @@ def test_a_diverged_trial_does_not_end_the_study(store):
 
     study, _ = run_study(3, objective=sometimes)
     assert count_finished(study) == 3
+
+
+def test_a_network_that_diverges_is_a_pruned_trial(store):
+    def diverging(params, child, report):
+        raise FloatingPointError("training diverged in epoch 1")
+
+    study, _ = run_study(2, objective=diverging)
+    assert [t.state for t in study.trials] == [TrialState.PRUNED] * 2
+
+
+@pytest.mark.parametrize("reason", [KeyboardInterrupt, CheckpointError])
+def test_a_trial_that_was_stopped_is_tried_again_with_its_name(store, reason):
+    def stopping(params, child, report):
+        raise reason
+
+    first = {"plain": {"x": 0.5, "kind": "a"}}
+    for _ in range(2):
+        with pytest.raises(reason):
+            run_study(2, objective=stopping, first=first)
+    study, _ = run_study(2, first=first)
+    assert count_finished(study) == 2
+    done = [t for t in study.trials if t.state == TrialState.COMPLETE]
+    assert done[0].params == first["plain"] and done[0].user_attrs["label"] == "plain"
+    again, _ = run_study(2, first=first)
+    assert len(again.trials) == len(study.trials)
 
 
 def test_a_database_that_cannot_be_written_is_named(store):

@@ -127,6 +127,7 @@ def load_segmenter(config: Config) -> tuple[nn.Module, Inference, list[str], int
         model = build_model("fcn8s", num_classes=len(SCENE_CLASSES)).eval()  # the path is to be tried, not the labels
         return model, SINGLE_VIEW, list(SCENE_CLASSES), 96
     model, meta = load_model(path)
+    model.to("cuda" if torch.cuda.is_available() else "cpu")
     if meta.get("task") != "segmentation":
         raise ConfigError(f"model={config.model} is no segmentation network; name one of camvid_fcn8s or its kin.")
     inference = Inference(

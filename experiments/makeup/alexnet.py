@@ -22,6 +22,7 @@ Result: no recorded run yet
 
 import argparse
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -119,8 +120,10 @@ def run(config: Config, run: Run) -> Outcome:
     for split in (data.train, data.val):
         run.log_figure(f"examples_{split.split}", plots.class_grid(split.images, split.labels, split.classes))
     show_augmentation(run, data.train, config.seed)
-    model, report, metrics = measure(config, data, run)
+    model, report, metrics, checkpoints = measure(config, data, run)
     log_classifier(run, model, data.val.classes, (config.size, config.size), data.val.images[:2], half=True)
+    for checkpoint in checkpoints:  # nearly a gigabyte each
+        checkpoint.unlink(missing_ok=True)
     accuracies = metrics["val_accuracy"]
     spread = f" ± {100 * np.std(accuracies, ddof=1):.1f} ({config.seeds} seeds)" if config.seeds > 1 else ""
     begin = "AlexNet from random weights" if config.mode == "scratch" else report.sentence.rstrip(".")
@@ -134,10 +137,13 @@ def run(config: Config, run: Run) -> Outcome:
     )
 
 
-def measure(config: Config, data: Splits, run: Run) -> tuple[nn.Module, WeightsReport, dict[str, list[float]]]:
+def measure(
+    config: Config, data: Splits, run: Run
+) -> tuple[nn.Module, WeightsReport, dict[str, list[float]], list[Path]]:
     """Train with each seed; curves, confusion matrices and predictions go into `run`.
 
-    Returns the first seed's network, where its weights came from, and accuracy and loss on val of every seed.
+    Returns the first seed's network, where its weights came from, accuracy and loss on val of every seed, and the
+    checkpoints, to be removed once the network is stored.
     """
     metrics: dict[str, list[float]] = {"val_accuracy": [], "val_loss": []}
     probabilities, checkpoints = [], []
@@ -155,9 +161,7 @@ def measure(config: Config, data: Splits, run: Run) -> tuple[nn.Module, WeightsR
             run.set_tags(_tags(config, report))
         probabilities.append(train_once(config, data, run, network, seed, checkpoints[-1], stamp, metrics))
     run.log_text(PREDICTIONS, predictions_csv(data.val, np.stack(probabilities), config.seed))
-    for checkpoint in checkpoints:  # nearly a gigabyte each
-        checkpoint.unlink(missing_ok=True)
-    return model, report, metrics
+    return model, report, metrics, checkpoints
 
 
 def train_once(config: Config, data: Splits, run: Run, model: nn.Module, seed: int, checkpoint, stamp, metrics):

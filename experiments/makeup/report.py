@@ -85,7 +85,8 @@ def train_quickly(config: Config, run: Run) -> None:
         tags = {"quick": "true", "data": data.name, "data.digest": data.digest}
         with run.child(f"makeup_{mode} {augmentation}", tags) as child:
             child.log_config({"data": config.data})
-            measure(settings, data, child)
+            for checkpoint in measure(settings, data, child)[-1]:
+                checkpoint.unlink(missing_ok=True)
 
 
 if __name__ == "__main__":

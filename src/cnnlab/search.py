@@ -4,7 +4,8 @@ import hashlib
 import json
 import math
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -16,11 +17,11 @@ from optuna.study import MaxTrialsCallback
 from optuna.trial import FrozenTrial, Trial, TrialState
 from sqlalchemy.exc import SQLAlchemyError
 
-from cnnlab.errors import ConfigError, StoreError
+from cnnlab.errors import CheckpointError, ConfigError, StoreError
 from cnnlab.tracking import Run, is_alive, process_tags
 
 FINISHED = (TrialState.COMPLETE, TrialState.PRUNED)
-RUN_ID, SPACE, PROCESS, LABEL = "run_id", "search_space", "process", "label"
+RUN_ID, SPACE, PROCESS, LABEL, STOPPED = "run_id", "search_space", "process", "label", "stopped"
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
@@ -87,7 +88,7 @@ def search(
     taken = len(study.get_trials(deepcopy=False))
     study.sampler = optuna.samplers.TPESampler(seed=seed + taken, n_startup_trials=max(len(first or {}), 4))
     study.pruner = (
-        optuna.pruners.MedianPruner(n_startup_trials=3, n_warmup_steps=warmup_epochs, n_min_trials=3)
+        optuna.pruners.MedianPruner(n_startup_trials=3, n_warmup_steps=warmup_epochs + 1, n_min_trials=3)
         if settings.prune
         else optuna.pruners.NopPruner()
     )
@@ -99,7 +100,7 @@ def search(
 
     if done < settings.trials:
         stop = MaxTrialsCallback(settings.trials, states=FINISHED)
-        study.optimize(one_trial, callbacks=[stop], catch=(FloatingPointError,))
+        study.optimize(one_trial, callbacks=[stop])
     return study
 
 
@@ -109,15 +110,20 @@ def count_finished(study: optuna.Study) -> int:
 
 
 def revive_dead_trials(study: optuna.Study) -> int:
-    """Queue again, with the same parameters, the trials whose process on this host is gone; returns how many.
+    """Queue again, with the same parameters, the trials that were stopped or whose process on this host is gone.
 
-    Optuna's heartbeat does the same for other hosts, after its grace period.
+    Optuna's heartbeat does the same for other hosts, after its grace period. Returns how many were queued.
     """
     revived = 0
-    retry = RetryHeartbeatStaleTrialCallback(max_retry=5)
-    for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
-        if is_alive(trial.user_attrs.get(PROCESS, {})) is False:
+    retry = RetryHeartbeatStaleTrialCallback(max_retry=None)
+    trials = study.get_trials(deepcopy=False)
+    retried = {number for trial in trials for number in trial.system_attrs.get("retry_history", [])}
+    for trial in trials:
+        gone = trial.state == TrialState.RUNNING and is_alive(trial.user_attrs.get(PROCESS, {})) is False
+        if gone:
             study._storage.set_trial_state_values(trial._trial_id, state=TrialState.FAIL)
+        stopped = trial.state == TrialState.FAIL and trial.user_attrs.get(STOPPED) and trial.number not in retried
+        if gone or stopped:
             retry(study, trial)
             revived += 1
     return revived
@@ -128,10 +134,24 @@ def params_digest(params: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(dict(params), sort_keys=True).encode()).hexdigest()[:12]
 
 
+@contextmanager
+def kept_while_undecided(*checkpoints: Path) -> Iterator[None]:
+    """Remove a trial's checkpoints once it has ended well, was pruned or diverged; a stopped one needs them."""
+    try:
+        yield
+    except (optuna.TrialPruned, FloatingPointError):
+        for path in checkpoints:
+            path.unlink(missing_ok=True)
+        raise
+    for path in checkpoints:
+        path.unlink(missing_ok=True)
+
+
 def _run_trial(
     trial: Trial, run: Run, space: Mapping[str, BaseDistribution], objective: Objective, planned: int, maximise: bool
 ) -> float:
     trial.set_user_attr(PROCESS, process_tags())
+    trial.set_user_attr(STOPPED, False)  # a trial that is tried again has inherited what the stopped one had
     params = {name: _suggest(trial, name, distribution) for name, distribution in space.items()}
     label = trial.user_attrs.get(LABEL, "")
     title = f"trial {trial.number}" + (f" · {label}" if label else "")
@@ -152,6 +172,13 @@ def _run_trial(
         child.log_config(params)
         try:
             value = objective(params, child, report)
+        except (KeyboardInterrupt, CheckpointError):
+            trial.set_user_attr(STOPPED, True)  # by the user or a full disk: not the parameters' fault
+            raise
+        except FloatingPointError as error:
+            child.set_tags({"trial.state": "PRUNED"})
+            print(f"{title}: {error}", flush=True)
+            raise optuna.TrialPruned(str(error)) from error
         except optuna.TrialPruned:
             child.set_tags({"trial.state": "PRUNED"})
             child.log_metrics({"objective": best} if math.isfinite(best) else {})

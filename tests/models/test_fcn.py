@@ -24,6 +24,21 @@ class Averages(nn.Module):
         return []
 
 
+@pytest.mark.parametrize("decoder", DECODERS)
+@pytest.mark.parametrize("learn_last", [False, True])
+def test_what_the_maps_say_of_a_place_is_said_of_that_place(decoder, learn_last):
+    """Scores that pass the map on give a ramp back as the ramp, whatever strides it went through."""
+    model = FCN(Averages(), num_classes=1, finest=DECODERS[decoder], learn_last=learn_last).eval()
+    with torch.no_grad():
+        for stride in model.strides:
+            model.head[f"score{stride}"].weight.fill_(1 / 3 / len(model.strides))
+        down, right = torch.meshgrid(torch.arange(192.0), torch.arange(256.0), indexing="ij")
+        image = (down + 2 * right).expand(1, 3, 192, 256)
+        found = model(image)
+    inside = (..., slice(40, 150), slice(40, 210))
+    torch.testing.assert_close(found[inside], image[:, :1][inside], atol=1e-3, rtol=1e-5)
+
+
 def fcn(finest, **settings):
     torch.manual_seed(0)
     return FCN(Averages(), num_classes=4, finest=finest, **settings).eval()

@@ -66,6 +66,10 @@ class EfficientNetLite(Backbone):
     Pyramid: the ends of the stages with 40, 112 and, after the 1x1 convolution, 1280 channels (strides 8, 16, 32; the
     widths differ in Lite2). `drop_path` is the share of blocks left out at the deep end while training (stochastic
     depth, arXiv:1603.09382). Images of any size; `trained_at` is the side that the published weights saw.
+
+    "Same" padding has its odd pixel at the lower right, so that by geometry a cell of stride s lies (s - 1) / 2 pixels
+    lower right of its block's centre. The published weights have learnt to make up for most of that, so maps are laid
+    on the centres, and fine-tuning does the rest.
     """
 
     def __init__(self, size: int, num_classes: int = 1000, dropout: float = 0.2, drop_path: float = 0.0) -> None:

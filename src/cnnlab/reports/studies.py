@@ -9,6 +9,7 @@ import optuna
 from optuna.trial import TrialState
 
 from cnnlab import plots
+from cnnlab.errors import ConfigError
 from cnnlab.evaluation.bootstrap import paired_difference
 from cnnlab.search import LABEL, RUN_ID, trial_rows
 from cnnlab.tracking import Run
@@ -48,7 +49,12 @@ def compare_trials(
             with np.load(path) as stored:
                 arrays[label] = dict(stored)
         rows.append({"name": label, "changed": changed, "mean": trial.value, "std": 0.0, "n": 1, "values": ()})
-    base = next(row for row in rows if not row["changed"])
+    base = next((row for row in rows if not row["changed"] and row["name"] in arrays), None)
+    if base is None:
+        raise ConfigError(
+            f"The study {study.study_name} has no finished trial of the settings that all others are compared with: "
+            "give the study another name with search.study=NAME."
+        )
     complete = [row for row in rows if row["name"] in arrays and row is not base]
     for row in complete:
         pair = (arrays[base["name"]], arrays[row["name"]])
@@ -64,7 +70,8 @@ def compare_trials(
             gain = "{:+.4f} [{:+.4f}, {:+.4f}]".format(row["mean"] - base["mean"], *row["interval"])
         lines.append(f"| {row['name']} | {row['mean']:.4f} | {gain} | {row['changed']} |")
     pruned = [row for row in rows if row["name"] not in arrays]
-    lines += [f"| {row['name']} | {row['mean']:.4f}, pruned | | {row['changed']} |" for row in pruned]
+    ends = {row["name"]: "diverged" if row["mean"] is None else f"{row['mean']:.4f}, pruned" for row in pruned}
+    lines += [f"| {row['name']} | {ends[row['name']]} | | {row['changed']} |" for row in pruned]
     run.log_text("comparison.md", "\n".join(lines) + "\n")
     print("\n".join(lines), flush=True)
     run.log_figure("comparison", plots.ablation([base, *complete], metric=metric))

@@ -144,7 +144,8 @@ def fit(
                 loss = share * loss + (1 - share) * objective.loss(outputs, targets[partners])
             fabric.backward(loss)
             if training.clip_grad:
-                fabric.clip_gradients(network, optimizer, max_norm=training.clip_grad)
+                # 16-mixed: the first steps overflow, and the optimiser's scaler skips them
+                fabric.clip_gradients(network, optimizer, max_norm=training.clip_grad, error_if_nonfinite=False)
             optimizer.step()
             optimizer.zero_grad()
             schedule.step()
@@ -152,8 +153,10 @@ def fit(
                 average.update_parameters(model)
             sums += tally(objective, outputs.detach(), targets, loss.detach())
             progress.update()
-        sums = fabric.all_reduce(sums, reduce_op="sum")
+        sums = fabric.all_reduce(sums, reduce_op="sum").cpu()  # waits for the device
         seconds = time.perf_counter() - began
+        if not sums[0].isfinite():
+            raise FloatingPointError(f"training diverged in epoch {epoch}: the loss is no longer a number")
         judged = average.module if average else model
         lr = schedule.get_last_lr()[0]  # of the head, which comes first
         metrics = {

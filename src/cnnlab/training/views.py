@@ -48,7 +48,7 @@ def predict_views(model: nn.Module, dataset: Dataset, views: Views = SINGLE_VIEW
         for zoom in views.zooms:
             for mirrored in (False, True) if views.mirror else (False,):
                 view = look(pixels, zoom, mirrored).contiguous(memory_format=torch.channels_last)
-                with torch.autocast(device.type, torch.bfloat16, enabled=native_bf16()):
+                with torch.autocast(device.type, torch.bfloat16, enabled=native_bf16(device.type)):
                     logits = model(view)
                 total = total + logits.float().flatten(1).softmax(1).cpu()
         found.append(total / len(views))
