@@ -5,11 +5,12 @@
     mlflow run . -e camvid_fcn32s -P data=DIR -P seeds=3    # none: the last layer is upsampled 32 times
 
 DIR holds CamVid's `train/`, `trainannot/`, `val/` and `valannot/` (`data_fetch` brings them); without it drawn scenes
-are used. The three differ in the decoder alone. `-P backbone=vgg16` is the paper's, `alexnet` its smallest; three
-seeds give mean ± standard deviation, one decides nothing. Trained on crops of the train frames, judged on all of val
-at full size: pixel accuracy and mean IoU with void left out, IoU per class, confusion, mIoU near borders, coloured
-predictions. The last epoch is kept, so val chooses nothing; test frames (`test/`, `testannot/`), if they are there,
-are judged at the very end. `camvid_report` sets the runs side by side and discusses them (Q2-2).
+are used. The three differ in the decoder alone. `-P backbone=vgg16` has the paper's convolutions (without fc6 and
+fc7), `alexnet` its smallest; three seeds give mean ± standard deviation, one decides nothing. Trained on crops of the
+train frames, judged on all of val at full size: pixel accuracy and mean IoU with void left out, IoU per class,
+confusion, mIoU near borders, coloured predictions. The last epoch is kept, so val chooses nothing; test frames
+(`test/`, `testannot/`), if they are there, are judged at the very end. `camvid_report` sets the runs side by side and
+discusses them (Q2-2).
 
 Budget on two CPU cores with 367 frames: under an hour for a seed.
 

@@ -122,6 +122,8 @@ def load_backbone(config: Config, run: Run) -> tuple[Backbone, tuple[str, str]]:
     else:
         name = config.backbone
         model, report = pretrained_model(config.backbone, 2, config.weights)
+        if not report.complete and config.weights != "random":  # not through layers that nothing has trained
+            model, report = pretrained_model(config.backbone, 2, config.weights, conv_only=True)
         run.log_weights(report)
         origin = (f"{config.backbone} ({report.source})", "" if report.complete else report.sentence)
     if not isinstance(model, Backbone):

@@ -52,7 +52,7 @@ class SceneConfig(Experiment):
     decoder: Literal["fcn32s", "fcn16s", "fcn8s"] = "fcn8s"
     """without skip connections, with one, with two"""
     backbone: str = BACKBONE
-    """efficientnet_lite0 to 2, alexnet, vgg16 (the paper's) and its kin"""
+    """efficientnet_lite0 to 2, alexnet, vgg16 (the paper's convolutions, without fc6 and fc7) and its kin"""
     weights: str = "auto"
     """auto, torchvision, packages, random, or the path of a .pth file or of a run's model.pt"""
     head_channels: int = 0
