@@ -126,8 +126,8 @@ def fit(
         augmenting = torch.Generator().manual_seed(_mix(seed, epoch, fabric.global_rank) + 1)
         if hasattr(train, "set_epoch"):
             train.set_epoch(epoch)
-        if hasattr(loader.sampler, "set_epoch"):  # several processes: Fabric's DistributedSampler
-            loader.sampler.set_epoch(_mix(seed, epoch))
+        # several processes: Fabric seeds its DistributedSampler with this count, which knows no seed and no resume
+        loader._num_iter_calls = _mix(seed, epoch)
         if groups.set_epoch(epoch) or network is None:  # wrapped anew: several processes exchange what trains, no more
             network = None
             network = fabric.setup_module(model, _reapply_compile=False)
@@ -173,6 +173,7 @@ def fit(
         }
         if evaluate:
             metrics |= evaluate(judged, epoch)
+        metrics = fabric.broadcast(metrics)  # batch-norm statistics differ between processes; the best epoch must not
         result.history.append(metrics)
         if _is_best(result, training):
             result.best_epoch = epoch
