@@ -181,7 +181,7 @@ def test_test_frames_are_judged_where_they_are_there(store, no_mlflow_model, no_
         lambda config, run: run_scenes(config, run, data), tiny("fcn32s"), entry_point="camvid_fcn32s",
         question="Q2-1", doc="doc",
     )  # fmt: skip
-    assert outcome.metrics["test_miou"] == outcome.metrics["val_miou"] and "test, looked at once" in outcome.summary
+    assert outcome.metrics["test_miou"] == outcome.metrics["val_miou"] and "; test: mIoU" in outcome.summary
 
 
 def test_settings_that_contradict_each_other_are_refused():
