@@ -7,9 +7,10 @@
     mlflow run . -e makeup_finetune -P data=DIR                             # Q1-6: Q1-2 with whole faces
 
 `heavy` is the course's initial strategy: random crops of 8 to 100 % of the portrait, which seldom show a face wholly;
-`whole_face` mirrors and shifts a little. The run shows both on portraits. Portraits are stretched to 224x224, the size
-that the weights were made for; validation always sees them whole. Every seed ends with its last epoch: the validation
-portraits choose nothing, so that their accuracy is an honest one.
+`whole_face` mirrors and shifts a little; `-P augmentation=custom -P custom.flip=0.5 -P custom.multi_scale=0.2` makes
+one of your own. The run shows them on portraits. Portraits are stretched to 224x224, the size that the weights were
+made for; validation always sees them whole. Every seed ends with its last epoch: the validation portraits choose
+nothing, so that their accuracy is an honest one.
 
 Where only AlexNet's convolution weights can be had, its two layers of 4096 units begin untrained. Then makeup_features
 trains a linear layer on a random projection of pretrained features, which is not the assignment's experiment; the run,
@@ -31,6 +32,7 @@ from sklearn.metrics import confusion_matrix
 from torch import nn
 
 from cnnlab import plots
+from cnnlab.data.augment import Augmentation
 from cnnlab.data.folders import Fitting, Splits
 from cnnlab.data.imageset import ImageSet
 from cnnlab.data.makeup import STRATEGIES, load_makeup
@@ -49,8 +51,10 @@ class Config(Experiment):
 
     mode: Literal["features", "finetune", "scratch"] = "finetune"
     """train only the last layer, every layer of the pretrained network, or every layer from random weights"""
-    augmentation: Literal["whole_face", "heavy"] = "whole_face"
-    """what training sees of a portrait"""
+    augmentation: Literal["whole_face", "heavy", "custom"] = "whole_face"
+    """what training sees of a portrait; `custom` is what the settings custom.* say"""
+    custom: Augmentation = field(default_factory=Augmentation)
+    """with augmentation=custom: flips, shifts, multi-scale crops, …"""
     weights: str = "auto"
     """auto, torchvision, packages, random, or the path of a .pth file"""
     size: int = 224
@@ -72,6 +76,13 @@ class Config(Experiment):
             raise ConfigError(f"size must be at least 63, AlexNet's smallest input, not {self.size}.")
         if self.mode != "scratch" and self.weights == "random" and not self.quick:
             raise ConfigError(f"makeup_{self.mode} wants pretrained weights; makeup_scratch begins with random ones.")
+        if (self.custom != Augmentation()) != (self.augmentation == "custom"):
+            raise ConfigError("augmentation=custom and the settings custom.* (custom.flip=0.5, …) go together.")
+
+    @property
+    def strategy(self) -> Augmentation:
+        """What a portrait goes through in training."""
+        return self.custom if self.augmentation == "custom" else STRATEGIES[self.augmentation]
 
     def shrunk(self) -> "Config":
         training = replace(self.training, epochs=1, batch_size=8, lr_factors=self.training.lr_factors[:4])
@@ -119,7 +130,7 @@ def run(config: Config, run: Run) -> Outcome:
     run.log_data(data.name, data.digest, {"train": len(data.train), "val": len(data.val)}, config.data)
     for split in (data.train, data.val):
         run.log_figure(f"examples_{split.split}", plots.class_grid(split.images, split.labels, split.classes))
-    show_augmentation(run, data.train, config.seed)
+    show_augmentation(run, data.train, config)
     model, report, metrics, checkpoints = measure(config, data, run)
     log_classifier(run, model, data.val.classes, (config.size, config.size), data.val.images[:2], half=True)
     for checkpoint in checkpoints:  # nearly a gigabyte each
@@ -168,7 +179,7 @@ def train_once(config: Config, data: Splits, run: Run, model: nn.Module, seed: i
     """One training; the first seed's curves are the run's own. Returns each validation portrait's share of makeup."""
     prefix, name = ("", "") if seed == config.seed else (f"seed_{seed}/", f"_seed_{seed}")
     history = fit(
-        model, data.train, data.val, config.training, seed=seed, transform=STRATEGIES[config.augmentation],
+        model, data.train, data.val, config.training, seed=seed, transform=config.strategy,
         checkpoint=checkpoint, fingerprint=stamp, title=f"makeup_{config.mode} seed {seed}",
         on_epoch=lambda epoch, values: run.log_metrics({prefix + k: v for k, v in values.items()}, epoch),
     )  # fmt: skip
@@ -181,12 +192,13 @@ def train_once(config: Config, data: Splits, run: Run, model: nn.Module, seed: i
     return outputs.double().softmax(1)[:, 1].numpy()
 
 
-def show_augmentation(run: Run, portraits: ImageSet, seed: int, draws: int = 4) -> None:
-    """The figure of several portraits and what each strategy makes of them."""
+def show_augmentation(run: Run, portraits: ImageSet, config: Config, draws: int = 4) -> None:
+    """The figure of several portraits and what each strategy makes of them, the run's own among them."""
     picked = torch.linspace(0, len(portraits) - 1, 6).round().long()
-    generator = torch.Generator().manual_seed(seed)
+    generator = torch.Generator().manual_seed(config.seed)
     shown = portraits.images[picked]
-    seen = {name: [strategy(shown, generator) for _ in range(draws)] for name, strategy in STRATEGIES.items()}
+    strategies = STRATEGIES | {config.augmentation: config.strategy}
+    seen = {name: [strategy(shown, generator) for _ in range(draws)] for name, strategy in strategies.items()}
     run.log_figure("augmentation", plots.augmentation_sheet(shown, seen))
 
 

@@ -64,6 +64,17 @@ def test_unfit_settings_are_refused_in_a_sentence(alexnet, capsys):
     assert "frozen" in "".join(capsys.readouterr())
 
 
+def test_a_strategy_of_ones_own_is_trained_with_and_shown(alexnet, store):
+    words = ["--augmentation", "custom", "--custom.flip", "0.5", "--custom.multi_scale", "0.2", "--quick", "true"]
+    config = parse(alexnet.Finetune, "doc", words)
+    assert config.strategy.flip == 0.5 and config.strategy.multi_scale == 0.2
+    outcome = execute(alexnet.run, config, entry_point="makeup_finetune", question="Q1", doc="doc")
+    assert outcome.variant == "custom"
+    for wrong in ({"augmentation": "custom"}, {"custom": config.custom}):
+        with pytest.raises(ConfigError, match=r"augmentation=custom and the settings custom\.\*"):
+            alexnet.Finetune(**wrong)
+
+
 def test_predictions_are_written_as_the_report_reads_them(alexnet):
     data = load_makeup(size=(16, 16), quick=True)
     probabilities = np.random.default_rng(0).random((2, len(data.val)))

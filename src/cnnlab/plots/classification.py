@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
@@ -116,7 +117,8 @@ def augmentation_sheet(images: torch.Tensor, strategies: Mapping[str, Sequence[t
 
     Args:
         images: uint8 (N, 3, H, W).
-        strategies: name -> draws of the augmentation on these images, each float (N, 3, H, W) in [0, 1].
+        strategies: name -> draws of the augmentation on these images, each float (N, 3, H, W) in [0, 1]; a draw of
+            another size (multi-scale) is shown at the pictures' own.
     """
     columns = [1, *(len(draws) for draws in strategies.values())]
     aspect = images.shape[2] * len(images) / images.shape[3]
@@ -125,7 +127,8 @@ def augmentation_sheet(images: torch.Tensor, strategies: Mapping[str, Sequence[t
     row = figure.subplots(1, len(columns), width_ratios=columns, squeeze=False)[0]
     panels = {"as it is": _array(images)}
     for name, draws in strategies.items():
-        seen = torch.stack(list(draws), 1).flatten(0, 1)
+        same = [draw if draw.shape == images.shape else F.interpolate(draw, images.shape[-2:]) for draw in draws]
+        seen = torch.stack(same, 1).flatten(0, 1)
         panels[name] = _array((seen * 255).round().clamp(0, 255).byte())
     for axes, (name, pixels), count in zip(row, panels.items(), columns, strict=True):
         picture(axes)
