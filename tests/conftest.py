@@ -53,6 +53,18 @@ def camvid_dir(data_dir) -> Path:
     return need(data_dir, "CamVid")
 
 
+@pytest.fixture(scope="session")
+def facescrub_dir(data_dir) -> Path:
+    """The folder with facescrub/."""
+    return need(data_dir, "facescrub")
+
+
+@pytest.fixture(scope="session")
+def artists_dir(data_dir) -> Path:
+    """The folder with artists/."""
+    return need(data_dir, "artists")
+
+
 @pytest.fixture
 def web():
     """A local web server that can misbehave."""

@@ -4,6 +4,7 @@ import hashlib
 import re
 import threading
 import time
+from collections import Counter
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 
@@ -11,7 +12,8 @@ class WebServer:
     """Serves `files` by path; `faults[path]` lists how it treats the next requests for a path, one word each.
 
     Words: `cut` (half of what is asked for), `no-range`, `weak` (no strong validator), `hang`, `endless`, `trickle`,
-    `chunked-cut`, `other-place` (a 206 from another offset), `gzip`, or a status such as `500`.
+    `chunked-cut`, `other-place` (a 206 from another offset), `gzip`, `slow` (a fraction of a second), `to=ADDRESS` (a
+    redirect), `to-endless=ADDRESS` (one whose body does not end), or a status such as `500`.
     """
 
     def __init__(self) -> None:
@@ -19,6 +21,9 @@ class WebServer:
         self.faults: dict[str, list[str]] = {}
         self.headers: dict[str, str] = {}  # added to every answer
         self.asked: list[tuple[str, dict[str, str]]] = []
+        self.at_once: Counter[str] = Counter()  # requests in work, by the name the server was called by
+        self.most_at_once: Counter[str] = Counter()
+        lock = threading.Lock()
         owner = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -27,10 +32,17 @@ class WebServer:
             def do_GET(self) -> None:
                 owner.asked.append((self.path, {k.lower(): v for k, v in self.headers.items()}))
                 words = owner.faults.get(self.path, [])
+                name = self.headers["Host"].partition(":")[0]
+                with lock:
+                    owner.at_once[name] += 1
+                    owner.most_at_once[name] = max(owner.most_at_once[name], owner.at_once[name])
                 try:
                     owner.answer(self, words.pop(0) if words else "")
                 except (BrokenPipeError, ConnectionResetError):
                     self.close_connection = True
+                finally:
+                    with lock:
+                        owner.at_once[name] -= 1
 
             def log_message(self, *_: object) -> None:
                 pass
@@ -54,6 +66,13 @@ class WebServer:
         return [headers.get("range", "") for asked, headers in self.asked if asked == path]
 
     def answer(self, handler: BaseHTTPRequestHandler, word: str) -> None:
+        word, _, target = word.partition("=")
+        if word == "to":
+            return self._send(handler, 302, b"", {"Location": target})
+        if word == "to-endless":
+            return self._stream(handler, word, target)
+        if word == "slow":
+            self.stopped.wait(0.05)
         if handler.path not in self.files or word.isdigit():
             return self._send(handler, int(word or 404), b"sorry", {})
         body = self.files[handler.path]
@@ -96,8 +115,10 @@ class WebServer:
         handler.wfile.write(body[:only])
         handler.close_connection = handler.close_connection or only is not None
 
-    def _stream(self, handler, word: str) -> None:
-        handler.send_response(200)
+    def _stream(self, handler, word: str, target: str = "") -> None:
+        handler.send_response(302 if target else 200)
+        if target:
+            handler.send_header("Location", target)
         handler.send_header("Connection", "close")
         handler.end_headers()
         handler.close_connection = True

@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 import requests
 from filelock import FileLock
 
-from cnnlab.data.partial import Partial, Passing, address, advance
+from cnnlab.data.partial import Partial, Passing, Refused, address, advance
 from cnnlab.errors import DataError
 
 LIMIT = 8 * 2**30  # bytes; no file of this project is larger
@@ -58,8 +58,9 @@ def download(
         `path`.
 
     Raises:
-        DataError: the address is none, the server refuses or cannot be reached, the bytes are not the file, or the disk
-            is full. What may still be completed stays in `NAME.partial`; wrong bytes are removed.
+        Refused: (a DataError) the server refuses or cannot be reached, or the bytes are not the file.
+        DataError: the address is none, or the disk is full. What may still be completed stays in `NAME.partial`; wrong
+            bytes are removed.
     """
     path = Path(path)
     if urlsplit(url).scheme not in ("http", "https") or not urlsplit(url).hostname:
@@ -74,18 +75,20 @@ def download(
         path.parent.mkdir(parents=True, exist_ok=True)
         lock = path.with_name(path.name + ".partial.lock")
         with FileLock(lock):  # two processes never write one partial file; a killed one frees the lock
-            partial = Partial(path, url)
-            if not _fits(path, verify):
-                with nullcontext(session) if session else requests.Session() as asking:
+            try:
+                partial = Partial(path, url)
+                if not _fits(path, verify):
+                    with nullcontext(session) if session else requests.Session() as asking:
 
-                    def attempt() -> bool:
-                        most = limit if size is None else size
-                        return advance(partial, asking, sha256 is not None, most, timeout, progress)
+                        def attempt() -> bool:
+                            most = limit if size is None else size
+                            return advance(partial, asking, sha256 is not None, most, timeout, progress)
 
-                    _complete(partial, attempt, verify, retries, backoff)
-                os.replace(partial.path, path)
-            partial.discard()
-            lock.unlink(missing_ok=True)
+                        _complete(partial, attempt, verify, retries, backoff)
+                    os.replace(partial.path, path)
+                partial.discard()
+            finally:
+                lock.unlink(missing_ok=True)
     except OSError as error:
         reason = error.strerror or error
         raise DataError(f"{path}: cannot be written ({reason}); free some room or name another folder.") from error
@@ -127,19 +130,21 @@ def _complete(
                 came = f"{partial.length:,}" + (f" of {partial.total:,}" if partial.total else "")
                 kept = f" The {came} bytes that came are kept; the same command goes on from there."
                 tries = f"after {failed} tries" if failed > 1 else "at the only try"
-                raise DataError(f"{shown}: {error}, {tries}; try again later."
-                                + kept * bool(partial.length)) from None  # fmt: skip
+                raise Refused(f"{shown}: {error}, {tries}; try again later." + kept * bool(partial.length),
+                              error.reason, lasting=False) from None  # fmt: skip
             time.sleep(max(error.wait, min(backoff * 2 ** (failed - 1), 30.0) * random.uniform(0.8, 1.2)))
             continue
         try:
             verify(partial.path)
             return
         except DataError as error:
-            reason = "it is a web page" if _is_html(partial.path) else str(error).rstrip(".")
+            page = _is_html(partial.path)
+            reason = "it is a web page" if page else str(error).rstrip(".")
             partial.discard()
             if not resumed or again:
-                raise DataError(f"{shown}: what came is not the file wanted ({reason}) and was discarded; check the "
-                                "address, or try another source.") from None  # fmt: skip
+                raise Refused(f"{shown}: what came is not the file wanted ({reason}) and was discarded; check the "
+                              "address, or try another source.", "web page" if page else "wrong bytes"
+                              ) from None  # fmt: skip
             again = True  # the earlier part may be to blame: once more from the first byte
             most = 0
 

@@ -8,7 +8,7 @@ import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import urljoin, urlsplit
 
 import requests
 import urllib3
@@ -22,14 +22,31 @@ _BLOCK = 2**16
 _SLOWEST = 16  # bytes per second; a server below it for a whole timeout counts as silent
 _LONGEST_WAIT = 120.0  # seconds; more than that a server's Retry-After does not get
 _PASSING = {408, 425, 429, 500, 502, 503, 504}
+_REDIRECTS = 10  # as many as browsers follow, about
+
+
+class Refused(DataError):
+    """A file of a long list cannot be had or used, which need not end the work on the others.
+
+    Attributes:
+        reason: in two or three words, the same for all such files, so that a report can count.
+        lasting: whether asking again is of no use.
+    """
+
+    def __init__(self, message: str, reason: str, lasting: bool = True) -> None:
+        super().__init__(message)
+        self.reason, self.lasting = reason, lasting
 
 
 class Passing(Exception):
-    """Something that may be gone at the next try; `wait` is what the server asked for, in seconds."""
+    """Something that may be gone at the next try; `wait` is what the server asked for, in seconds.
 
-    def __init__(self, reason: str, wait: float = 0.0) -> None:
-        super().__init__(reason)
-        self.wait = wait
+    `reason` is what `Refused` has, should it stay.
+    """
+
+    def __init__(self, message: str, wait: float = 0.0, reason: str = "connection cut") -> None:
+        super().__init__(message)
+        self.wait, self.reason = wait, reason
 
 
 class Partial:
@@ -112,8 +129,8 @@ def advance(
             for block in _blocks(response, timeout):
                 if file.tell() + len(block) > limit:
                     partial.discard()
-                    raise DataError(f"{address(partial.url)}: the server sends more than the {limit:,} bytes expected; "
-                                    "what came was discarded.")  # fmt: skip
+                    raise Refused(f"{address(partial.url)}: the server sends more than the {limit:,} bytes expected; "
+                                  "what came was discarded.", "too large")  # fmt: skip
                 file.write(block)
                 bar.update(len(block))
             file.flush()
@@ -127,33 +144,52 @@ def _ask(partial: Partial, session: requests.Session, offset: int, timeout: floa
     headers = {"User-Agent": USER_AGENT, "Accept-Encoding": "identity"}
     if offset:
         headers |= {"Range": f"bytes={offset}-"} | ({"If-Range": partial.validator} if partial.validator else {})
-    local = urlsplit(partial.url).hostname in ("127.0.0.1", "localhost", "::1")  # no proxy can reach this machine
-    proxies = {"http": "", "https": ""} if local else None
+    shown, url = address(partial.url), partial.url
     try:
-        return session.get(partial.url, headers=headers, stream=True, timeout=timeout, proxies=proxies)
+        for _ in range(_REDIRECTS + 1):
+            response = _send(session, url, headers, timeout)
+            target = session.get_redirect_target(response)
+            if not target:
+                return response
+            response.close()
+            url = urljoin(url, target)
+            if urlsplit(url).scheme not in ("http", "https"):
+                raise Refused(f"{shown}: the server leads to {address(url)}, no address of the web; nothing was taken.",
+                              "bad redirect")  # fmt: skip
     except requests.exceptions.SSLError as error:
-        raise DataError(f"{address(partial.url)}: the server's certificate is refused ({_reason(error)}).") from None
+        raise Refused(f"{shown}: the server's certificate is refused ({_reason(error)}).", "certificate") from None
     except requests.Timeout:
-        raise Passing(f"no answer within {timeout:g} s") from None
+        raise Passing(f"no answer within {timeout:g} s", reason="no answer") from None
     except requests.ConnectionError as error:
-        raise Passing(f"the server cannot be reached ({_reason(error)})") from None
-    except requests.RequestException as error:
-        raise DataError(f"{address(partial.url)}: cannot be fetched ({_reason(error)}); check the address.") from None
+        raise Passing(f"the server cannot be reached ({_reason(error)})", reason="unreachable") from None
+    except (requests.RequestException, urllib3.exceptions.HTTPError, ValueError) as error:
+        raise Refused(f"{shown}: cannot be fetched ({_reason(error)}); check the address.", "bad address") from None
+    raise Refused(f"{shown}: the server leads on and on, {_REDIRECTS} times; check the address.", "bad redirect")
+
+
+def _send(session: requests.Session, url: str, headers: dict[str, str], timeout: float) -> requests.Response:
+    """One request, no redirect followed: Session would read a redirect's body to its end, which need not come."""
+    local = urlsplit(url).hostname in ("127.0.0.1", "localhost", "::1")  # no proxy can reach this machine
+    proxies = {"http": "", "https": ""} if local else None
+    request = session.prepare_request(requests.Request("GET", url, headers=headers))
+    settings = session.merge_environment_settings(url, proxies, True, None, None)
+    return session.get_adapter(url).send(request, timeout=timeout, **settings)
 
 
 def _judge(response: requests.Response, partial: Partial, offset: int, limit: int) -> int:
     """Where the body begins in the file: `offset` when the server goes on from there, 0 when it sends everything."""
     status, shown = response.status_code, address(partial.url)
     if urlsplit(partial.url).scheme == "https" and urlsplit(response.url).scheme != "https":
-        raise DataError(f"{shown}: the server leads to an unprotected address (http); nothing was taken.")
+        raise Refused(f"{shown}: the server leads to an unprotected address (http); nothing was taken.",
+                      "bad redirect")  # fmt: skip
     if status in _PASSING:
-        raise Passing(f"the server answers {status} ({response.reason})", _asked_wait(response))
+        raise Passing(f"the server answers {status} ({response.reason})", _asked_wait(response), f"status {status}")
     if status == 416 and offset:
         partial.discard()
         raise Passing("the server cannot go on where the last try ended")
     if status != 200 and not (status == 206 and offset):
-        raise DataError(f"{shown}: the server answers {status} ({response.reason}); check the address, the file may "
-                        "have moved.")  # fmt: skip
+        raise Refused(f"{shown}: the server answers {status} ({response.reason}); check the address, the file may "
+                      "have moved.", f"status {status}")  # fmt: skip
     offset = offset if status == 206 else 0
     said = re.fullmatch(r"bytes (\d+)-\d+/(\d+|\*)", response.headers.get("Content-Range", ""))
     if offset:
@@ -166,8 +202,8 @@ def _judge(response: requests.Response, partial: Partial, offset: int, limit: in
     coming = response.headers.get("Content-Length", "")
     if coming.isdigit() and offset + int(coming) > limit:
         partial.discard()
-        raise DataError(f"{shown}: the server offers {offset + int(coming):,} bytes, more than the {limit:,} expected; "
-                        "nothing was taken.")  # fmt: skip
+        raise Refused(f"{shown}: the server offers {offset + int(coming):,} bytes, more than the {limit:,} expected; "
+                      "nothing was taken.", "too large")  # fmt: skip
     return offset
 
 
@@ -205,10 +241,10 @@ def _blocks(response: requests.Response, timeout: float) -> Iterator[bytes]:
             received += len(block)
             if (passed := time.monotonic() - began) > timeout:
                 if received < _SLOWEST * passed:
-                    raise Passing(f"hardly a byte came within {timeout:g} s")
+                    raise Passing(f"hardly a byte came within {timeout:g} s", reason="no answer")
                 began, received = time.monotonic(), 0
     except urllib3.exceptions.ReadTimeoutError:
-        raise Passing(f"nothing came for {timeout:g} s") from None
+        raise Passing(f"nothing came for {timeout:g} s", reason="no answer") from None
     except (urllib3.exceptions.HTTPError, ConnectionError) as error:
         raise Passing(f"the connection was cut ({_reason(error)})") from None
 
