@@ -1,6 +1,6 @@
 import torch
 
-from cnnlab.detection import cell_boxes, decode, encode, suppress
+from cnnlab.detection import cell_boxes
 
 
 def test_the_four_corners_of_the_assignments_mapping():
@@ -21,22 +21,3 @@ def test_cells_between_lie_proportionally():
 
 def test_one_cell_is_the_first():
     assert cell_boxes((1, 1), (48, 48))[0, 0].tolist() == [0, 0, 48, 48]
-
-
-def test_decode_undoes_encode():
-    windows = cell_boxes((3, 3), (65, 65))
-    boxes = torch.tensor([10.0, 4, 40, 50]).expand(3, 3, 4)
-    torch.testing.assert_close(decode(encode(boxes, windows), windows), boxes)
-    torch.testing.assert_close(decode(torch.zeros(3, 3, 4), windows), windows)
-
-
-def test_suppress_keeps_the_best_of_overlapping_boxes():
-    boxes = torch.tensor([[0.0, 0, 10, 10], [1, 0, 11, 10], [50, 50, 60, 60]])
-    assert suppress(boxes, torch.tensor([0.8, 0.9, 0.7]), iou=0.3).tolist() == [1, 2]
-
-
-def test_containment_removes_a_box_inside_a_better_one():
-    boxes = torch.tensor([[0.0, 0, 100, 100], [40, 40, 60, 60], [200, 0, 220, 20]])
-    scores = torch.tensor([0.9, 0.8, 0.7])
-    assert suppress(boxes, scores, iou=0.3).tolist() == [0, 1, 2]
-    assert suppress(boxes, scores, iou=0.3, containment=0.7).tolist() == [0, 2]

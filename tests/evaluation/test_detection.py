@@ -2,7 +2,13 @@ import numpy as np
 import pytest
 
 from cnnlab.errors import ConfigError, DataError
-from cnnlab.evaluation.detection import average_precision, box_iou, choose_threshold, precision_recall
+from cnnlab.evaluation.detection import (
+    average_precision,
+    average_precision_of,
+    box_iou,
+    choose_threshold,
+    precision_recall,
+)
 
 FACE = np.array([[0, 0, 10, 10]], np.float32)
 OTHER = np.array([[20, 20, 30, 30]], np.float32)
@@ -65,6 +71,16 @@ def test_the_threshold_with_most_faces_among_those_allowed():
     threshold, reason = choose_threshold(curve, 1)
     assert threshold == pytest.approx(0.7)
     assert "recall 1.000" in reason and "at most 1 false alarms" in reason
+
+
+def test_average_precision_of_a_selection_of_images():
+    predictions = [found((0, 0, 10, 10, 0.9)), found((50, 50, 60, 60, 0.8)), found((20, 20, 30, 30, 0.7))]
+    truths = [FACE, FACE, OTHER]
+    of_selection = average_precision_of(predictions, truths, 0.5)
+    assert of_selection([0, 2]) == 1 and of_selection([1]) == 0
+    for items in ([0, 1, 2], [2, 2, 1], [1, 0]):
+        expected = average_precision([predictions[i] for i in items], [truths[i] for i in items], 0.5)
+        assert of_selection(items) == expected
 
 
 def test_a_threshold_is_chosen_even_when_none_fits():

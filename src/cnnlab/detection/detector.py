@@ -9,8 +9,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from cnnlab.detection.boxes import cell_boxes, decode, suppress
+from cnnlab.detection.boxes import cell_boxes
+from cnnlab.detection.nms import suppress
 from cnnlab.detection.pyramid import as_images, levels, on_grid, pyramid_scales
+from cnnlab.detection.regression import clip, decode
 from cnnlab.errors import CheckpointError, ConfigError, DataError
 from cnnlab.models import build_model
 from cnnlab.models.face import fold_batch_norm
@@ -98,8 +100,7 @@ class FaceDetector:
         if nms and len(boxes):
             kept = suppress(boxes, scores, self.nms_iou, self.containment)
             boxes, scores = boxes[kept], scores[kept]
-        limit = boxes.new_tensor((width, height, width, height))
-        return _sorted(torch.minimum(boxes.clamp(min=0), limit), scores)
+        return _sorted(clip(boxes, height, width), scores)
 
     def _scales(self, height: float, width: float) -> list[float]:
         if self.scales is not None:

@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torchvision.ops import generalized_box_iou_loss
 
-from cnnlab.detection.boxes import decode
+from cnnlab.detection.regression import decode
 
 IGNORE = -1
 

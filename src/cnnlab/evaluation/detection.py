@@ -3,7 +3,7 @@
 Predictions are one (boxes (N, 4), scores (N,)) pair per image, truths one array of boxes (M, 4) per image.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,7 +24,11 @@ class PrecisionRecall:
 
 
 def box_iou(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Intersection over union of boxes a (N, 4) and b (M, 4): (N, M)."""
+    """Intersection over union of boxes a (N, 4) and b (M, 4): (N, M).
+
+    In numpy and in 64 bit, for one image's few boxes at a time: bootstraps call it tens of thousands of times, and the
+    calls of `cnnlab.detection.iou`, which is for tensors, would cost several times as much.
+    """
     a, b = np.reshape(a, (-1, 4)).astype(np.float64), np.reshape(b, (-1, 4)).astype(np.float64)
     corner1 = np.maximum(a[:, None, :2], b[None, :, :2])
     corner2 = np.minimum(a[:, None, 2:], b[None, :, 2:])
@@ -56,17 +60,35 @@ def precision_recall(predictions: Predictions, truths: Sequence[np.ndarray], iou
 
     Equal scores enter together, so the result does not depend on the order of images or detections.
     """
+    return _curve(_matched(predictions, truths, iou_threshold))
+
+
+@dataclass(frozen=True)
+class _Matched:
+    """One image: which detections are right, their scores, and the number of its true boxes."""
+
+    right: np.ndarray
+    scores: np.ndarray
+    faces: int
+
+
+def _matched(predictions: Predictions, truths: Sequence[np.ndarray], iou_threshold: float) -> list[_Matched]:
     if not 0 < iou_threshold <= 1:
         raise ConfigError(f"The IoU threshold is {iou_threshold}; it lies above 0 and at most at 1.")
     if len(predictions) != len(truths):
         raise DataError(f"There are predictions for {len(predictions)} images and truths for {len(truths)}.")
-    faces = sum(len(boxes) for boxes in truths)
+    return [
+        _Matched(match(boxes, scores, truth, iou_threshold), np.asarray(scores, dtype=np.float64), len(truth))
+        for (boxes, scores), truth in zip(predictions, truths, strict=True)
+    ]
+
+
+def _curve(images: Sequence[_Matched]) -> PrecisionRecall:
+    faces = sum(image.faces for image in images)
     if faces == 0:
         raise DataError("No image has a true box, so precision and recall are not defined: give annotated images.")
-    pairs = zip(predictions, truths, strict=True)
-    right = [match(boxes, scores, truth, iou_threshold) for (boxes, scores), truth in pairs]
-    hits = np.concatenate(right)
-    scores = np.concatenate([np.asarray(scores, dtype=np.float64) for _, scores in predictions])
+    hits = np.concatenate([image.right for image in images])
+    scores = np.concatenate([image.scores for image in images])
     order = np.argsort(-scores, kind="stable")
     scores, hits = scores[order], hits[order]
     last = np.flatnonzero(np.append(scores[1:] != scores[:-1], True)) if len(scores) else np.zeros(0, dtype=int)
@@ -76,13 +98,27 @@ def precision_recall(predictions: Predictions, truths: Sequence[np.ndarray], iou
         thresholds=scores[last],
         precision=true_positives / found,
         recall=true_positives / faces,
-        false_alarms_per_image=(found - true_positives) / len(truths),
+        false_alarms_per_image=(found - true_positives) / len(images),
     )
 
 
 def average_precision(predictions: Predictions, truths: Sequence[np.ndarray], iou_threshold: float) -> float:
     """Area under the precision-recall curve, precision made non-increasing first (PASCAL VOC 2010 and later)."""
-    curve = precision_recall(predictions, truths, iou_threshold)
+    return average_precision_of(predictions, truths, iou_threshold)(range(len(truths)))
+
+
+def average_precision_of(
+    predictions: Predictions, truths: Sequence[np.ndarray], iou_threshold: float
+) -> Callable[[Sequence[int]], float]:
+    """`average_precision` of any selection of the images, by their indices; what a bootstrap draws again and again.
+
+    Which detections are right is decided once for each image.
+    """
+    images = _matched(predictions, truths, iou_threshold)
+    return lambda indices: _area(_curve([images[i] for i in indices]))
+
+
+def _area(curve: PrecisionRecall) -> float:
     precision = np.maximum.accumulate(curve.precision[::-1])[::-1]
     return float(np.sum(np.diff(curve.recall, prepend=0.0) * precision))
 

@@ -165,18 +165,27 @@ def _draw(axes: Axes, item: Mapping[str, Any], iou_threshold: float) -> set[str]
     return {kind for kind, members in groups.items() if len(members)}
 
 
-def _outline(axes: Axes, boxes: np.ndarray, style: _Style, thin: bool) -> None:
+def outline(
+    axes: Axes, boxes: np.ndarray, colour: str, width: float = 1.6, line: str = "-", alpha: float = 1.0,
+    rim: bool = True,
+) -> None:  # fmt: skip
+    """Draw boxes (N, 4) as x1, y1, x2, y2; a dark rim keeps them visible on skin, sky and grey scans alike."""
+    boxes = np.asarray(boxes, np.float64).reshape(-1, 4)
     if not len(boxes):
         return
     x1, y1, x2, y2 = boxes.T
     corners = np.stack([np.stack(p, axis=1) for p in ((x1, y1), (x2, y1), (x2, y2), (x1, y2), (x1, y1))], axis=1)
-    width = min(style.width, 0.7) if thin else style.width
-    lines = LineCollection(list(corners), colors=style.colour, linewidths=width, linestyles="-" if thin else style.line)
-    if thin:
-        lines.set_alpha(0.6)
-    else:  # a dark rim keeps the line visible on skin, sky and grey scans alike
+    lines = LineCollection(list(corners), colors=colour, linewidths=width, linestyles=line, alpha=alpha)
+    if rim:
         lines.set_path_effects([withStroke(linewidth=width + 1.2, foreground="black", alpha=0.55)])
     axes.add_collection(lines)
+
+
+def _outline(axes: Axes, boxes: np.ndarray, style: _Style, thin: bool) -> None:
+    if thin:
+        outline(axes, boxes, style.colour, min(style.width, 0.7), alpha=0.6, rim=False)
+    else:
+        outline(axes, boxes, style.colour, style.width, style.line)
 
 
 def _score_label(axes: Axes, box: np.ndarray, score: float, colour: str, size: tuple[int, int]) -> None:

@@ -1,0 +1,67 @@
+"""detection_lecture: real boxes from the released detector, on the embedded photograph, a folder's or one of yours."""
+
+import importlib.util
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from cnnlab.detection import FaceDetector, iou
+from cnnlab.errors import ConfigError, DataError
+from cnnlab.models import build_model
+from cnnlab.tracking.models import detector_file
+
+
+@pytest.fixture(scope="module")
+def lecture():
+    from pathlib import Path
+
+    path = Path(__file__).parents[2] / "experiments/transfer/detection_lecture.py"
+    spec = importlib.util.spec_from_file_location("detection_lecture", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_embedded_photograph_has_its_face(lecture):
+    photo = lecture.read_photo(lecture.Config())
+    assert photo.name == "astronaut.png" and photo.boxes.shape == (1, 4)
+
+
+def test_of_a_folder_the_image_with_most_faces_is_taken_and_shrunk_with_its_boxes(lecture, tmp_path):
+    (tmp_path / "full_images").mkdir()
+    for name in ("one.png", "two.png"):
+        Image.fromarray(np.zeros((640, 1280, 3), np.uint8)).save(tmp_path / "full_images" / name)
+    rows = ["image,x1,y1,x2,y2", "one.png,0,0,100,100", "two.png,0,0,100,100", "two.png,200,100,300,200"]
+    (tmp_path / "boxes.csv").write_text("\n".join(rows))
+    photo = lecture.read_photo(lecture.Config(data=str(tmp_path)))
+    assert photo.name == "two.png" and photo.image.shape == (320, 640, 3)
+    assert photo.boxes.tolist() == [[0, 0, 50, 50], [100, 50, 150, 100]]
+
+
+def test_regression_brings_the_windows_to_the_face(lecture):
+    photo = lecture.read_photo(lecture.Config())
+    detector = FaceDetector.load(detector_file("released"))
+    found = lecture.slide(detector, photo.image)
+    assert (found.scores.diff() <= 0).all() and found.boxes.min() >= 0 and found.boxes.max() <= 512
+    truth = torch.from_numpy(photo.boxes)
+    sure = found.scores >= lecture.SURE
+    on_face = sure & (iou(found.boxes, truth)[:, 0] > 0.3)
+    assert on_face.sum() > 2
+    assert iou(found.boxes[on_face], truth).mean() > iou(found.windows[on_face], truth).mean() + 0.2
+    # the same network by way of the detector, which pads the image and computes in 16 bit where it can
+    boxes, _ = detector.detect_multi_scale(photo.image, threshold=0.5)
+    assert iou(found.boxes[:1], torch.from_numpy(boxes[:1])).item() > 0.8
+
+
+def test_what_cannot_be_shown_is_said(lecture, tmp_path):
+    with pytest.raises(DataError, match=r"nowhere\.jpg"):
+        lecture.read_photo(lecture.Config(image=str(tmp_path / "nowhere.jpg")))
+    with pytest.raises(ConfigError, match="stride must be at least 1"):
+        lecture.Config(stride=0)
+    image = np.zeros((96, 96, 3), np.uint8)
+    with pytest.raises(ConfigError, match="no box regression"):
+        lecture.slide(FaceDetector(build_model("face_fcn")), image)
+    with pytest.raises(DataError, match="sees no face"):
+        lecture.slide(FaceDetector.load(detector_file("released")), image)
