@@ -10,6 +10,8 @@ from cnnlab.models import build_model, layouts
 from cnnlab.models.layers import IMAGENET_MEAN, IMAGENET_STD, Normalize, SameConv2d
 
 NETWORKS = ["alexnet", "vgg16", "vgg11_bn", "squeezenet1_1", "efficientnet_lite0", "efficientnet_lite2"]
+NETWORKS += ["resnet20", "resnet18", "resnet50", "resnext50_32x4d", "mobilenet_v1", "mobilenet_v2"]
+NETWORKS += ["shufflenet_v1_g3", "shufflenet_v2_x0_5"]
 
 
 def small(name: str, **settings) -> nn.Module:

@@ -5,13 +5,14 @@ keep their widths in all sizes.
 """
 
 from collections import OrderedDict
+from collections.abc import Callable
 from math import ceil
 
-from torch import Tensor, nn
-from torchvision.ops import StochasticDepth
+from torch import nn
 
 from cnnlab.models.backbone import Backbone, init_convolutions
-from cnnlab.models.layers import SameConv2d
+from cnnlab.models.layers import SameConv2d, round_channels
+from cnnlab.models.mobilenet import InvertedResidual
 from cnnlab.models.registry import register_model
 
 # blocks, kernel, stride, expansion, channels
@@ -30,34 +31,17 @@ STEM, LAST = 32, 1280
 MEAN, STD = (127 / 255,) * 3, (128 / 255,) * 3
 
 
-def _conv_norm(inputs: int, outputs: int, kernel: int, stride: int = 1, groups: int = 1, act: bool = True):
+def _conv_norm(
+    inputs: int, outputs: int, kernel: int, stride: int = 1, groups: int = 1,
+    act: Callable[[], nn.Module] | None = nn.ReLU6,
+) -> nn.Sequential:  # fmt: skip
     layers = OrderedDict(
         conv=SameConv2d(inputs, outputs, kernel, stride, groups),
         norm=nn.BatchNorm2d(outputs, eps=1e-3),
     )
-    if act:
-        layers["act"] = nn.ReLU6()
+    if act is not None:
+        layers["act"] = act()
     return nn.Sequential(layers)
-
-
-class MBConv(nn.Module):
-    """Inverted bottleneck: 1x1 expansion, depthwise convolution, 1x1 projection, added to the input where it fits."""
-
-    def __init__(self, inputs: int, outputs: int, kernel: int, stride: int, expansion: int, drop_path: float) -> None:
-        super().__init__()
-        middle = inputs * expansion
-        if expansion > 1:
-            self.expand = _conv_norm(inputs, middle, 1)
-        self.depthwise = _conv_norm(middle, middle, kernel, stride, groups=middle)
-        self.project = _conv_norm(middle, outputs, 1, act=False)
-        self.adds = stride == 1 and inputs == outputs
-        if self.adds:
-            self.drop_path = StochasticDepth(drop_path, "row")
-
-    def forward(self, x: Tensor) -> Tensor:
-        out = self.expand(x) if hasattr(self, "expand") else x
-        out = self.project(self.depthwise(out))
-        return x + self.drop_path(out) if self.adds else out
 
 
 class EfficientNetLite(Backbone):
@@ -80,11 +64,12 @@ class EfficientNetLite(Backbone):
             if 0 < index < len(STAGES) - 1:
                 blocks = ceil(blocks * depth)
             for block in range(blocks):
-                plan.append((index, kernel, stride if block == 0 else 1, expansion, _round(channels * width)))
+                plan.append((index, kernel, stride if block == 0 else 1, expansion, round_channels(channels * width)))
         layers: list[nn.Module] = [_conv_norm(3, STEM, 3, 2)]
         inputs = STEM
         for number, (_, kernel, stride, expansion, channels) in enumerate(plan):
-            layers.append(MBConv(inputs, channels, kernel, stride, expansion, drop_path * number / len(plan)))
+            drop = drop_path * number / len(plan)
+            layers.append(InvertedResidual(inputs, channels, stride, expansion, drop, kernel, _conv_norm))
             inputs = channels
         layers.append(_conv_norm(inputs, LAST, 1))
         self.features = nn.Sequential(*layers)
@@ -100,12 +85,6 @@ class EfficientNetLite(Backbone):
             {stride: (end, plan[end - 1][-1]) for stride, end in ends.items()} | {32: (len(layers) - 1, LAST)},
             [starts[1], starts[2], starts[3], starts[5]], (),
         )  # fmt: skip
-
-
-def _round(channels: float, divisor: int = 8) -> int:
-    """The nearest multiple of 8 that does not lose more than a tenth."""
-    rounded = max(divisor, int(channels + divisor / 2) // divisor * divisor)
-    return rounded + divisor if rounded < 0.9 * channels else rounded
 
 
 @register_model

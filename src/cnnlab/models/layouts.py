@@ -2,7 +2,8 @@
 
 import pickle
 import re
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -79,8 +80,32 @@ def read_torch(path: Path) -> dict[str, Any]:
 
 
 def torchvision_layout(path: Path, model: nn.Module) -> Weights:
-    """torchvision's names are ours."""
-    return read_torch(path)
+    """A file of torchvision's, renamed to our layers."""
+    return from_torchvision(read_torch(path), model)
+
+
+def from_torchvision(state: Weights, model: nn.Module) -> Weights:
+    """Names of torchvision -> ours, by the `rename_torchvision` of the network's module where the names differ.
+
+    Names that are ours already stay, and so do all of a file that is of another network.
+    """
+    rename = getattr(sys.modules[type(model).__module__], "rename_torchvision", None)
+    if rename is None or state.keys() <= model.state_dict().keys():
+        return state
+    try:
+        return rename(state)
+    except (IndexError, KeyError, ValueError):
+        return state
+
+
+def rename(state: Weights, patterns: Sequence[tuple[str, str]]) -> Weights:
+    """Every (pattern, replacement) applied to every name, in order."""
+    renamed = {}
+    for key, value in state.items():
+        for pattern, replacement in patterns:
+            key = re.sub(pattern, replacement, key)
+        renamed[key] = value
+    return renamed
 
 
 def lite_layout(path: Path, model: nn.Module) -> Weights:

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from cnnlab.data.download import file_sha256
 from cnnlab.errors import ConfigError, DataError, UserError
-from cnnlab.models.layouts import Weights, read_torch, rename_lite, torchvision_layout
+from cnnlab.models.layouts import Weights, from_torchvision, read_torch, rename_lite, torchvision_layout
 from cnnlab.models.registry import build_model
 from cnnlab.models.saved import check_classes, is_saved_model
 from cnnlab.models.sources import (
@@ -138,7 +138,7 @@ def _from_file(model: nn.Module, backbone: nn.Module, path: Path) -> WeightsRepo
     content = read_torch(path)
     source, network = f"file {path.name}", backbone.architecture[0]
     if not is_saved_model(content):
-        state = rename_lite(content) if "_conv_stem.weight" in content else content
+        state = rename_lite(content) if "_conv_stem.weight" in content else from_torchvision(content, backbone)
         return _fill(backbone, state, path, source, head=backbone is model)
     name = content["architecture"]
     if name == model.architecture[0] and backbone is not model:  # an FCN from an FCN: all of it, scores as well

@@ -25,6 +25,16 @@ def list_models() -> list[str]:
     return sorted(_MODELS)
 
 
+def model_settings(name: str) -> list[str]:
+    """Names of the settings that `build_model` takes for this network, `num_classes` among them.
+
+    Raises ConfigError for an unknown name, with the nearest known one.
+    """
+    if name not in _MODELS:
+        raise ConfigError(f"Unknown model '{name}'. {_nearest(name, list_models())}")
+    return [p.name for p in inspect.signature(_MODELS[name]).parameters.values() if p.kind is not p.VAR_KEYWORD]
+
+
 def build_model(name: str, num_classes: int = 2, **settings: object) -> nn.Module:
     """Build a registered network.
 
@@ -33,9 +43,7 @@ def build_model(name: str, num_classes: int = 2, **settings: object) -> nn.Modul
 
     Raises ConfigError for an unknown name or setting, with the nearest known one.
     """
-    if name not in _MODELS:
-        raise ConfigError(f"Unknown model '{name}'. {_nearest(name, list_models())}")
-    known = [p.name for p in inspect.signature(_MODELS[name]).parameters.values() if p.kind is not p.VAR_KEYWORD]
+    known = model_settings(name)
     for setting in settings:
         if setting not in known:
             raise ConfigError(f"Model '{name}' has no setting '{setting}'. {_nearest(setting, known)}")

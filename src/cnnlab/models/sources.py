@@ -87,7 +87,12 @@ PACKAGES = {
         "9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d",
     ),
 }  # fmt: skip
-TORCHVISION = ("alexnet", "squeezenet1_1", *(f"vgg{depth}{bn}" for depth in (11, 13, 16, 19) for bn in ("", "_bn")))
+TORCHVISION = (
+    "alexnet", "squeezenet1_1", *(f"vgg{depth}{bn}" for depth in (11, 13, 16, 19) for bn in ("", "_bn")),
+    "resnet18", "resnet34", "resnet50", "resnet101", "resnext50_32x4d", "mobilenet_v2",
+    *(f"shufflenet_v2_x{size}" for size in ("0_5", "1_0", "1_5", "2_0")),
+    "densenet121", *(f"efficientnet_b{size}" for size in range(4)),
+)  # fmt: skip
 _INTERRUPTED = (subprocess.TimeoutExpired, OSError, tarfile.TarError, zipfile.BadZipFile, EOFError, KeyError)
 
 

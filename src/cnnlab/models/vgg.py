@@ -1,4 +1,24 @@
-"""VGG: Simonyan and Zisserman 2014, "Very deep convolutional networks" (arXiv:1409.1556), configurations A, B, D, E."""
+"""VGG: Simonyan and Zisserman 2014, "Very deep convolutional networks" (arXiv:1409.1556), configurations A, B, D, E.
+
+https://arxiv.org/abs/1409.1556, "Very Deep Convolutional Networks for Large-Scale Image Recognition".
+
+Motivation: After AlexNet, others improved it with smaller windows and strides in the first layer, or by training on
+several scales. What depth alone does had not been measured: keep everything else fixed and add layers.
+
+Method: Use 3x3 convolutions only, of stride 1 and with padding, in five blocks that a 2x2 max pooling ends; the width
+doubles from 64 to 512. Two of them see 5x5 pixels and three see 7x7, as one larger convolution would, with more
+rectifiers in between and fewer weights (27 C² in place of 49 C²). Eleven to nineteen layers with weights (table 1);
+three linear layers at the end. The deep ones started from the trained layers of the shallow one.
+
+Claims: ImageNet top-1 and top-5 error on one scale: 29.6 and 10.4 % with 11 layers, 28.7 and 9.9 % with 13, 25.6 and
+8.1 % with 16, 25.5 and 8.0 % with 19 (table 3, the best training each): depth helps, up to 16 or 19. Local response
+normalisation does not help (A-LRN). Two networks together reach 6.8 % top-5 on the test set; second place in ILSVRC
+2014 with 7.3 % (table 7). 133 to 144 M parameters (table 2).
+
+Drawbacks: Nearly nine tenths of the parameters are in the linear layers, and 15.5 billion multiply-adds of VGG-16 make
+it one of the slowest networks for its accuracy. Without batch normalisation, which came later (the `_bn` variants), or
+pretraining of the shallow ones the deep ones hardly start to learn. Plain depth ends here: see ResNet.
+"""
 
 from torch import nn
 

@@ -1,0 +1,34 @@
+"""The course's eleven papers: which network belongs to which, and each network as images of 32x32 need it."""
+
+from torch import nn
+
+from cnnlab.models.registry import build_model, list_models, model_settings
+
+FAMILIES = (
+    "vgg", "mobilenet", "resnet", "shufflenet", "googlenet", "inception_v3", "inception_v4", "xception", "resnext",
+    "densenet", "efficientnet",
+)  # fmt: skip
+"""The papers in the course's order; the name of each of their networks begins with its family's."""
+
+_SMALL = {"stem": "cifar", "conv_only": True}
+
+
+def family(name: str) -> str:
+    """The paper that a network belongs to, one of `FAMILIES`; empty for any other network."""
+    if name.startswith("efficientnet_lite"):  # a later one, for mobile processors
+        return ""
+    return next((known for known in FAMILIES if name.startswith(known)), "")
+
+
+def of_family(name: str) -> list[str]:
+    """The registered networks of a paper."""
+    return [model for model in list_models() if family(model) == name]
+
+
+def cifar_model(name: str, num_classes: int = 10, **settings: object) -> nn.Module:
+    """`build_model` for images of 32x32: a stem that does not throw them away, and VGG without its 4096-unit layers.
+
+    Raises ConfigError for an unknown name or setting, with the nearest known one.
+    """
+    small = {key: value for key, value in _SMALL.items() if key in model_settings(name)}
+    return build_model(name, num_classes=num_classes, **(small | settings))
