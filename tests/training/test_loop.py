@@ -158,3 +158,41 @@ def test_a_full_disk_leaves_the_earlier_checkpoint(tmp_path):
 def test_settings_out_of_range_are_refused_by_name(wrong):
     with pytest.raises(ConfigError, match=next(iter(wrong))):
         Training(**wrong)
+
+
+@pytest.mark.parametrize("optimizer", ["sgd_plain", "rmsprop", "adagrad"])
+def test_every_optimiser_lowers_the_loss(optimizer):
+    training = replace(FAST, optimizer=optimizer, lr=0.05 if optimizer == "sgd_plain" else 1e-2)
+    history = fit(small_net(), bright_or_dark("train"), bright_or_dark("val"), training).history
+    assert history[-1]["train/loss"] < history[0]["train/loss"]
+
+
+def test_a_plateau_lowers_the_rate_and_goes_on_lowering_it_after_a_resume(tmp_path):
+    """Without a step towards the goal: the validation loss never gets better than in the first epoch."""
+
+    def rates(stop: int, epochs: int = 7) -> list[float]:
+        seen: list[float] = []
+
+        def on_epoch(epoch, metrics):
+            seen.append(metrics["lr"])
+            if epoch == stop:
+                raise Killed
+
+        training = replace(FAST, epochs=epochs, lr=1e-12, schedule="plateau", step_epochs=2, monitor="never/loss")
+        fixed = {"evaluate": lambda model, epoch: {"never/loss": 1.0}}
+        try:
+            fit(small_net(), bright_or_dark("train"), bright_or_dark("val"), training, **fixed, on_epoch=on_epoch,
+                checkpoint=tmp_path / "plateau.pt", fingerprint="plateau")  # fmt: skip
+        except Killed:
+            pass
+        return seen
+
+    rates(stop=4)
+    assert rates(stop=0) == pytest.approx([1e-12] * 3 + [1e-13] * 2 + [1e-14] * 2)
+
+
+def test_a_plateau_with_the_last_epoch_kept_watches_the_validation_loss():
+    assert Training(schedule="plateau", monitor="last").watched == "val/loss"
+    with pytest.raises(ConfigError, match="is not a metric of this training"):
+        fit(small_net(), bright_or_dark("train"), bright_or_dark("val"),
+            replace(FAST, schedule="plateau", monitor="val/nothing"))  # fmt: skip

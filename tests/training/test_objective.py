@@ -12,7 +12,7 @@ from torch.utils.data import Dataset
 from cnnlab.errors import ConfigError
 from cnnlab.training import Classification, Segmentation, fit, predict
 from cnnlab.training.inference import PIXELS_AT_ONCE, batch_size_for
-from cnnlab.training.objective import mix
+from cnnlab.training.objective import main_output, mix
 
 
 def scores(*shape: int) -> torch.Tensor:
@@ -134,3 +134,36 @@ def test_smoothing_that_an_objective_does_not_have_is_refused():
     with pytest.raises(ConfigError, match="label_smoothing is 0.1, which this training's objective, Segmentation"):
         training = FAST.__class__(epochs=1, label_smoothing=0.1)
         fit(small_net(), bright_or_dark("train"), bright_or_dark("val"), training, objective=Segmentation())
+
+
+def test_auxiliary_heads_count_three_tenths_of_the_loss_and_answer_nothing():
+    outputs, first, second, labels = scores(6, 3), scores(6, 3).flip(1), -scores(6, 3), torch.arange(6) % 3
+    objective = Classification(label_smoothing=0.1)
+    alone = [objective.loss(logits, labels) for logits in (outputs, first, second)]
+    torch.testing.assert_close(objective.loss((outputs, first, second), labels), alone[0] + 0.3 * (alone[1] + alone[2]))
+    torch.testing.assert_close(Classification(0.1, aux_weight=0.0).loss((outputs, first), labels), alone[0])
+    assert main_output((outputs, first)) is outputs and main_output(outputs) is outputs
+
+
+class WithHead(nn.Module):
+    """Answers by a linear layer; while training, a second one answers beside it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.main, self.side = nn.Linear(192, 2), nn.Linear(192, 2)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor | tuple[torch.Tensor, ...]:
+        x = x.flatten(1) - 0.35  # between dark and bright
+        return (self.main(x), self.side(x)) if self.training else self.main(x)
+
+
+def test_a_network_with_an_auxiliary_head_is_trained_judged_and_predicts():
+    torch.manual_seed(0)
+    model = WithHead()
+    before = model.side.weight.clone()
+    training = FAST.__class__(epochs=3, batch_size=16, lr=1e-2, precision="32-true", mixup=0.2, label_smoothing=0.1)
+    result = fit(model, bright_or_dark("train"), bright_or_dark("val"), training)
+    assert result.best["val/accuracy"] > 0.95 and result.history[-1]["train/accuracy"] > 0.9
+    assert not torch.equal(model.side.weight, before)
+    outputs, _ = predict(model, bright_or_dark("val"))
+    assert outputs.shape == (64, 2)

@@ -52,3 +52,14 @@ def test_a_zoom_of_two_shows_the_middle_half():
 def test_a_view_without_a_size_is_refused():
     with pytest.raises(ConfigError, match="above 0"):
         Views(zooms=(0.0,))
+
+
+def test_a_moved_look_keeps_the_size_and_repeats_the_edge():
+    image = torch.arange(12.0).reshape(1, 1, 3, 4)
+    moved = look(image, 1.0, mirrored=False, shift=1)
+    assert torch.equal(moved[..., 1:, 1:], image[..., :-1, :-1]) and moved[0, 0, 0, 0] == image[0, 0, 0, 0]
+    back = look(image, 1.0, mirrored=False, shift=-1)
+    assert torch.equal(back[..., :-1, :-1], image[..., 1:, 1:]) and back.shape == image.shape
+    assert len(Views(mirror=True, zooms=(0.9, 1.0), shift=1)) == 12
+    with pytest.raises(ConfigError, match="shift must be 0 pixels or more"):
+        Views(shift=-1)

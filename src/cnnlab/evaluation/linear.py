@@ -1,6 +1,7 @@
 """How far a linear classifier comes on given features: a support vector machine whose C cross-validation chooses."""
 
 import warnings
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
@@ -58,6 +59,28 @@ def cross_validated(
         predicted[test] = fit_linear_svm(features[train], labels[train], seed, folds).predict(features[test])
         scores.append((predicted[test] == labels[test]).mean())
     return np.array(scores), predicted
+
+
+def nested_svm(
+    features: Mapping[str, np.ndarray], labels: np.ndarray, folds: Sequence[tuple[Sequence[int], Sequence[int]]],
+    seed: int = 0,
+) -> tuple[list[float], list[str]]:  # fmt: skip
+    """Accuracy on each fold's test rows, and which features were chosen for it by cross-validation on its other rows.
+
+    Args:
+        features: name -> (N, D).
+        labels: (N,).
+        folds: (rows to choose and fit on, rows to test on) of each.
+        seed: of inner folds and solver.
+    """
+    accuracies, chosen = [], []
+    for rest, test in folds:
+        rest, test = np.asarray(rest), np.asarray(test)
+        fitted = {name: fit_linear_svm(rows[rest], labels[rest], seed) for name, rows in features.items()}
+        best = max(fitted, key=lambda name: fitted[name].best_score_)
+        accuracies.append(float((fitted[best].predict(features[best][test]) == labels[test]).mean()))
+        chosen.append(best)
+    return accuracies, chosen
 
 
 def _folds(labels: np.ndarray, wanted: int) -> int:

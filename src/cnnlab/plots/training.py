@@ -9,9 +9,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from cnnlab.plots.style import BLUE, GREY, VERMILION, clean, new_figure
+from cnnlab.plots.style import BLUE, GREEN, GREY, VERMILION, clean, new_figure
 
-_SPLITS = {"train": (BLUE, "o", "--"), "val": (VERMILION, "s", "-")}
+_SPLITS = {"train": (BLUE, "o", "--"), "val": (VERMILION, "s", "-"), "test": (GREEN, "^", "-.")}
 
 
 def learning_curves(
@@ -20,7 +20,7 @@ def learning_curves(
     best_by: str = "val/loss",
     mode: str = "min",
 ) -> Figure:
-    """One panel per metric with the train and val curve, the best epoch marked in each.
+    """One panel per metric with the curves of train, val and (where measured) test, the best epoch marked in each.
 
     Args:
         history: one mapping per epoch, `{"epoch": 1, "train/loss": ..., "val/loss": ..., ...}`.

@@ -14,18 +14,20 @@ class Training:
     """passes over the training data"""
     batch_size: int = 64
     """samples per optimiser step (per process)"""
-    optimizer: Literal["adam", "adamw", "sgd"] = "adam"
-    """sgd has Nesterov momentum 0.9"""
+    optimizer: Literal["adam", "adamw", "sgd", "sgd_plain", "rmsprop", "adagrad", "muon"] = "adam"
+    """sgd has Nesterov momentum 0.9, sgd_plain none; muon takes dense convolutions, at ten times lr, AdamW the rest"""
     lr: float = 3e-4
     """peak learning rate"""
     weight_decay: float = 0.0
     """applied to weights of two or more dimensions, not to biases or norms"""
-    schedule: Literal["constant", "cosine", "one_cycle", "step"] = "constant"
-    """per step; step divides by 10 at 1/2 and 3/4 of the epochs, or as step_epochs and step_gamma say"""
+    schedule: Literal["constant", "cosine", "one_cycle", "step", "plateau"] = "constant"
+    """per step; step divides by 10 at 1/2 and 3/4 of the epochs, plateau after 5 epochs without a better `monitor`
+    (val/loss with `last`); or as step_epochs and step_gamma say"""
     step_epochs: int = 0
-    """with schedule=step: multiply the rate by step_gamma after every so many epochs; 0 is at 1/2 and 3/4 of them"""
+    """with schedule=step: multiply the rate by step_gamma after every so many epochs; 0 is at 1/2 and 3/4 of them; with
+    schedule=plateau: after so many without a better `monitor`, 0 is 5"""
     step_gamma: float = 0.1
-    """with schedule=step: the factor"""
+    """with schedule=step and plateau: the factor"""
     lr_factors: tuple[float, ...] = ()
     """factor on lr of each layer group, the head's first and then backwards; the last one goes for all earlier groups
     (1 0.1 0.01: the head, the group below it, all others); none is the same rate everywhere"""
@@ -77,3 +79,8 @@ class Training:
     def minimise(self) -> bool:
         """Whether a smaller `monitor` is better."""
         return "loss" in self.monitor
+
+    @property
+    def watched(self) -> str:
+        """The metric that schedule=plateau goes by."""
+        return "val/loss" if self.monitor == "last" else self.monitor

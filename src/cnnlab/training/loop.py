@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
+from torch.optim.lr_scheduler import ReduceLROnPlateau
 from torch.optim.swa_utils import AveragedModel
 from torch.utils.data import Dataset
 from tqdm import tqdm
@@ -20,7 +21,7 @@ from cnnlab.training.config import Training
 from cnnlab.training.groups import LayerGroups
 from cnnlab.training.inference import batch_size_for, predict, tally, validate
 from cnnlab.training.memory import peak_memory_mb, reset_peak_memory
-from cnnlab.training.objective import Classification, Objective, mix
+from cnnlab.training.objective import Classification, Objective, main_output, mix
 from cnnlab.training.optim import make_optimizer, make_schedule
 from cnnlab.training.precision import make_fabric
 
@@ -57,7 +58,7 @@ def fit(
     checkpoint: Path | None = None,
     fingerprint: str = "",
     fabric: Fabric | None = None,
-    title: str = "",
+    title: str | None = "",
 ) -> Fit:
     """Train `model` in place and leave it with the weights of the best epoch by `training.monitor`.
 
@@ -80,7 +81,7 @@ def fit(
         checkpoint: file to write after every epoch and to resume from if it exists.
         fingerprint: stands for settings and data; a checkpoint with another one is refused.
         fabric: devices and precision; made from `training.precision` unless given.
-        title: shown before the progress bar.
+        title: shown before the progress bar; None shows no bar.
 
     The metrics of an epoch are loss and accuracy of both splits, the head's learning rate (`lr`) and those of the layer
     groups where they differ, seconds, images per second, the share of the time in which a step waited for data
@@ -95,6 +96,7 @@ def fit(
     fabric.to_device(model.to(memory_format=torch.channels_last))
     optimizer = fabric.setup_optimizers(make_optimizer(groups, training))
     schedule = make_schedule(optimizer, training, len(loader))
+    by_epoch = isinstance(schedule, ReduceLROnPlateau)
     average = AveragedModel(model, multi_avg_fn=_warm_average(training.ema), use_buffers=True) if training.ema else None
     network: nn.Module | None = None
     reset_peak_memory(fabric.device)
@@ -114,8 +116,14 @@ def fit(
 
     start = len(result.history) + 1
     progress = tqdm(
-        total=training.epochs * len(loader), initial=(start - 1) * len(loader), desc=title or "training", unit="batch",
-        disable=None if fabric.is_global_zero else True, mininterval=1.0, dynamic_ncols=True, leave=False,
+        total=training.epochs * len(loader),
+        initial=(start - 1) * len(loader),
+        desc=title or "training",
+        unit="batch",
+        disable=None if fabric.is_global_zero and title is not None else True,
+        mininterval=1.0,
+        dynamic_ncols=True,
+        leave=False,
     )
     for epoch in range(start, training.epochs + 1):
         if _exhausted(result, training):
@@ -148,10 +156,11 @@ def fit(
                 fabric.clip_gradients(network, optimizer, max_norm=training.clip_grad, error_if_nonfinite=False)
             optimizer.step()
             optimizer.zero_grad()
-            schedule.step()
+            if not by_epoch:
+                schedule.step()
             if average:
                 average.update_parameters(model)
-            sums += tally(objective, outputs.detach(), targets, loss.detach())
+            sums += tally(objective, main_output(outputs).detach(), targets, loss.detach())
             progress.update()
         sums = fabric.all_reduce(sums, reduce_op="sum").cpu()  # waits for the device
         seconds = time.perf_counter() - began
@@ -178,6 +187,8 @@ def fit(
         if _is_best(result, training):
             result.best_epoch = epoch
             best_state = copy.deepcopy(judged.state_dict())
+        if by_epoch:
+            schedule.step(_watched(metrics, training.watched))
         if checkpoint and fabric.is_global_zero:
             save_checkpoint(checkpoint, {
                 "fingerprint": fingerprint, "model": model.state_dict(), "optimizer": optimizer.state_dict(),
@@ -232,13 +243,18 @@ def _mix(seed: int, epoch: int, rank: int = 0) -> int:
 def _is_best(result: Fit, training: Training) -> bool:
     if training.monitor == "last":
         return True
-    if training.monitor not in result.history[-1]:
-        known = ", ".join(result.history[-1])
-        raise ConfigError(f"training.monitor={training.monitor} is not a metric of this training; there are {known}.")
+    new = _watched(result.history[-1], training.monitor)
     if result.best_epoch == 0:
         return True
-    old, new = result.best[training.monitor], result.history[-1][training.monitor]
+    old = result.best[training.monitor]
     return new <= old if training.minimise else new >= old  # of equals the later one: it was trained longer
+
+
+def _watched(metrics: Metrics, name: str) -> float:
+    if name not in metrics:
+        known = ", ".join(metrics)
+        raise ConfigError(f"training.monitor={name} is not a metric of this training; there are {known}.")
+    return metrics[name]
 
 
 def _exhausted(result: Fit, training: Training) -> bool:

@@ -20,19 +20,33 @@ class Objective(Protocol):
         """Number of right answers (a scalar tensor) and of answers in a batch."""
 
 
+def main_output(outputs: Tensor | tuple[Tensor, ...]) -> Tensor:
+    """What a network answers, without the outputs of auxiliary heads, which come after it in a tuple."""
+    return outputs if isinstance(outputs, Tensor) else outputs[0]
+
+
 class Classification:
     """Cross entropy over one label per image, or over probabilities of the classes.
 
     targets: labels int64 (B,), or float (B, C) that sum to 1.
     A fully convolutional network gives logits (B, C, 1, 1); they are reshaped to (B, C) here, not in the network, so
     that the same network runs on larger images.
+    A network with auxiliary heads gives (logits, those of the first head, …) while training; the loss is then the sum,
+    the heads' cross entropies weighted by `aux_weight`, 0.3 in Szegedy et al. 2014 (https://arxiv.org/abs/1409.4842).
     """
 
-    def __init__(self, label_smoothing: float = 0.0) -> None:
-        self.label_smoothing = label_smoothing
+    def __init__(self, label_smoothing: float = 0.0, aux_weight: float = 0.3) -> None:
+        self.label_smoothing, self.aux_weight = label_smoothing, aux_weight
 
-    def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        return F.cross_entropy(outputs.flatten(1), targets, label_smoothing=self.label_smoothing)
+    def loss(self, outputs: Tensor | tuple[Tensor, ...], targets: Tensor) -> Tensor:
+        main, *heads = (outputs,) if isinstance(outputs, Tensor) else outputs
+        loss = self._cross_entropy(main, targets)
+        for head in heads:
+            loss = loss + self.aux_weight * self._cross_entropy(head, targets)
+        return loss
+
+    def _cross_entropy(self, logits: Tensor, targets: Tensor) -> Tensor:
+        return F.cross_entropy(logits.flatten(1), targets, label_smoothing=self.label_smoothing)
 
     def correct(self, outputs: Tensor, targets: Tensor) -> tuple[Tensor, int]:
         labels = targets.argmax(1) if targets.ndim == 2 else targets

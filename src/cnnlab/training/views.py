@@ -1,6 +1,7 @@
 """Several looks at one image, their probabilities averaged: test-time augmentation of classifiers."""
 
 from dataclasses import dataclass
+from itertools import product
 
 import torch
 import torch.nn.functional as F
@@ -21,13 +22,22 @@ class Views:
     """look at the mirror image too"""
     zooms: tuple[float, ...] = (1.0,)
     """magnifications about the centre; below 1 the edges are repeated"""
+    shift: int = 0
+    """look at the image moved by so many pixels up and left, and down and right, too; edges repeated"""
 
     def __post_init__(self) -> None:
         if not self.zooms or min(self.zooms) <= 0:
             raise ConfigError(f"zooms must be magnifications above 0, not {self.zooms}.")
+        if self.shift < 0:
+            raise ConfigError(f"shift must be 0 pixels or more, not {self.shift}.")
 
     def __len__(self) -> int:
-        return len(self.zooms) * (2 if self.mirror else 1)
+        return len(self.zooms) * len(self.shifts) * (2 if self.mirror else 1)
+
+    @property
+    def shifts(self) -> tuple[int, ...]:
+        """Pixels by which the image is moved down and right."""
+        return (0, -self.shift, self.shift) if self.shift else (0,)
 
 
 SINGLE_VIEW = Views(mirror=False)
@@ -46,8 +56,8 @@ def predict_views(model: nn.Module, dataset: Dataset, views: Views = SINGLE_VIEW
         pixels = to_float(images.to(device))
         total = torch.zeros(())
         for zoom in views.zooms:
-            for mirrored in (False, True) if views.mirror else (False,):
-                view = look(pixels, zoom, mirrored).contiguous(memory_format=torch.channels_last)
+            for mirrored, shift in product((False, True) if views.mirror else (False,), views.shifts):
+                view = look(pixels, zoom, mirrored, shift).contiguous(memory_format=torch.channels_last)
                 with torch.autocast(device.type, torch.bfloat16, enabled=native_bf16(device.type)):
                     logits = model(view)
                 total = total + logits.float().flatten(1).softmax(1).cpu()
@@ -56,9 +66,15 @@ def predict_views(model: nn.Module, dataset: Dataset, views: Views = SINGLE_VIEW
     return torch.cat(found), torch.cat(labels)
 
 
-def look(pixels: Tensor, zoom: float, mirrored: bool) -> Tensor:
-    """Float images (B, C, H, W), magnified about the centre and mirrored, at the same size."""
+def look(pixels: Tensor, zoom: float, mirrored: bool, shift: int = 0) -> Tensor:
+    """Float images (B, C, H, W), magnified about the centre, mirrored and moved down and right, at the same size."""
     pixels = pixels.flip(-1) if mirrored else pixels
+    if shift:
+        before, after = max(shift, 0), max(-shift, 0)
+        height, width = pixels.shape[-2:]
+        pixels = F.pad(pixels, (before, after) * 2, mode="replicate")[
+            ..., after : after + height, after : after + width
+        ]
     if zoom == 1:
         return pixels
     theta = torch.tensor([[1 / zoom, 0, 0], [0, 1 / zoom, 0]], device=pixels.device)

@@ -1,0 +1,214 @@
+"""D 1.7 · What the networks rely on: paintings moved, brightened, darkened, flipped, inverted, in other contrast.
+
+    mlflow run . -e artists_robustness -P data=DIR
+
+The baseline and the best network, each as five networks of the five folds, are asked for the paintings of their test
+parts as those are and under each change at several strengths; no network was trained on any picture that it is asked
+for. The best network is that of `artists_improve`: of the newest finished run on the same data, or of
+`-P model=RUN_ID`; if there is none, batch norm and augmentation are trained here and the run says so. Both look at a
+picture once. `robustness.md` has the table and the reading, `figures/strengths.png` the curves, `figures/changes.png`
+what each change does to a painting.
+
+Budget on two CPU cores: a minute.
+
+Result: no recorded run yet
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+
+import mlflow
+import numpy as np
+import torch
+from torch import nn
+
+from cnnlab.data.augment import Augmentation
+from cnnlab.data.folds import Fold
+from cnnlab.data.imageset import ImageSet
+from cnnlab.errors import ConfigError
+from cnnlab.evaluation.robustness import CHANGES, STUDENT
+from cnnlab.experiment import Outcome, main
+from cnnlab.models.saved import load_model
+from cnnlab.plots.robustness import change_sheet, strength_curves
+from cnnlab.reports.nested import outer_fold
+from cnnlab.reports.paintings import PaintingConfig, load_paintings, train_painter
+from cnnlab.tracking import Run, open_store
+from cnnlab.tracking.models import model_file
+from cnnlab.training import Training, predict
+from cnnlab.training.folds import FoldResult, run_jobs
+
+SLIGHT = 2.0  # points that an accuracy may lose and still count as unmoved
+
+
+@dataclass(frozen=True)
+class Config(PaintingConfig):
+    """Judge the baseline and the best network on changed paintings."""
+
+    model: str = ""
+    """a run of artists_improve; the newest finished one on these data unless given"""
+
+
+def run(config: Config, run: Run) -> Outcome:
+    """Ask both for every change and strength; draw and read."""
+    pictures, folds = load_paintings(config, run)
+    run.log_figure("changes", change_sheet(pictures.images[int(pictures.labels.argmax())], CHANGES))
+    networks = {"baseline": trained(config, pictures, folds)}
+    best, origin = best_networks(config, pictures, folds)
+    networks["best"] = best
+    run.set_tags({"best": origin})
+    found = {name: ask(five, pictures, folds) for name, five in networks.items()}
+    chance = torch.bincount(pictures.labels).max().item() / len(pictures)
+    run.log_figure("strengths", strength_curves(CHANGES, found, chance))
+    text = "\n\n".join([table(found, origin), reading(found, chance)]) + "\n"
+    run.log_text("robustness.md", text)
+    arrays = {f"{name}/{change}": rows for name, of in found.items() for change, rows in of.items()}
+    run.log_arrays("accuracies.npz", {key.replace(" ", "_"): rows for key, rows in arrays.items()})
+    print(text, flush=True)
+    metrics = {}
+    for name, of_network in found.items():
+        metrics[f"test_{name}_unchanged"] = of_network["flipped"][0].tolist()
+        for change, rows in of_network.items():
+            metrics[f"test_{name}_{change.replace(' ', '_')}_strongest"] = rows[-1].tolist()
+    worst = min(CHANGES, key=lambda change: found["best"][change][-1].mean())
+    return Outcome(
+        metrics,
+        f"Unchanged: baseline {_percent(found['baseline']['flipped'][0])}, best "
+        f"{_percent(found['best']['flipped'][0])} (five folds, {pictures.name}). Hardest at full strength: "
+        f"{worst}, {_percent(found['best'][worst][-1])}. {origin}",
+        [config.seed],
+    )
+
+
+def train_outer(
+    pictures: ImageSet, folds: Sequence[Fold], config: PaintingConfig, outer: int, seed: int
+) -> FoldResult:
+    """One training on all folds but the one that tests it."""
+    return train_painter(pictures, [outer_fold(folds, outer)], config, 0, seed, keep_network=True)
+
+
+def trained(config: PaintingConfig, pictures: ImageSet, folds: Sequence[Fold]) -> list[nn.Module]:
+    """A configuration's network for each fold."""
+    settings = PaintingConfig(
+        data=config.data, seed=config.seed, size=config.size, layout=config.layout, training=config.training,
+        augmentation=config.augmentation,
+    )  # fmt: skip
+    jobs = [(settings, outer, config.seed) for outer in range(len(folds))]
+    done = dict(run_jobs(partial(train_outer, pictures, folds), jobs, config.workers))
+    return [done[outer].network for outer in range(len(folds))]
+
+
+def best_networks(config: Config, pictures: ImageSet, folds: Sequence[Fold]) -> tuple[list[nn.Module], str]:
+    """The best network for each fold, and where it comes from in words.
+
+    Raises:
+        ConfigError: the run that `model` names has no such networks, or was made with other folds.
+    """
+    source = config.model or newest_run(pictures.digest)
+    if source:
+        loaded = [load_model(model_file(source, f"model_fold_{k}.pt")) for k in range(1, len(folds) + 1)]
+        if any(meta.get("folds_seed") != config.seed for _, meta in loaded):
+            raise ConfigError(f"model={source} was trained on the folds of another seed; give that seed.")
+        return [network.eval() for network, _ in loaded], f"The best network is that of run {source[:8]}."
+    training = Training(
+        epochs=config.training.epochs if config.quick else 100, batch_size=32, optimizer="adamw", lr=3e-3,
+        weight_decay=0.05, schedule="one_cycle", label_smoothing=0.1, monitor="last", precision="32-true", prefetch=0,
+    )  # fmt: skip
+    layout = replace(
+        config.layout, kernels=(5, 3, 3), strides=(1, 1, 1), depths=(32, 64, 128), pool=2, norm="batch", dropout=0.3
+    )
+    augmentation = Augmentation(flip=0.5, shift=4, brightness=0.1, contrast=0.2, saturation=0.3)
+    made = replace(config, training=training, layout=layout, augmentation=augmentation)
+    return trained(made, pictures, folds), (
+        "No finished run of artists_improve on these data: the best network is batch norm with augmentation, untuned."
+    )
+
+
+def newest_run(digest: str) -> str:
+    """Id of the newest finished run of artists_improve on these data, or nothing."""
+    client = open_store()
+    wanted = (
+        "attributes.status = 'FINISHED' and tags.entry_point = 'artists_improve' and tags.quick = 'false' and "
+        f"tags.`data.digest` = '{digest}'"
+    )
+    experiments = [e.experiment_id for e in client.search_experiments()]
+    runs: list[mlflow.entities.Run] = client.search_runs(
+        experiments, wanted, order_by=["attributes.start_time DESC"], max_results=1
+    )
+    return runs[0].info.run_id if runs else ""
+
+
+def ask(networks: Sequence[nn.Module], pictures: ImageSet, folds: Sequence[Fold]) -> dict[str, np.ndarray]:
+    """Change -> accuracies (1 + strengths, folds), the first row that of the unchanged pictures."""
+    tests = [pictures.take(fold.test, "test") for fold in folds]
+
+    def accuracy(network: nn.Module, test: ImageSet) -> float:
+        outputs, labels = predict(network, test)
+        return (outputs.argmax(1) == labels).double().mean().item()
+
+    unchanged = [accuracy(n, t) for n, t in zip(networks, tests, strict=True)]
+    found = {}
+    for name, change in CHANGES.items():
+        rows = [unchanged]
+        for strength in change.strengths:
+            changed = [replace(test, images=change(test.images, strength)) for test in tests]
+            rows.append([accuracy(n, t) for n, t in zip(networks, changed, strict=True)])
+        found[name] = np.array(rows)
+    return found
+
+
+# ---- words -----------------------------------------------------------------------------------------------------------
+def table(found: Mapping[str, Mapping[str, np.ndarray]], origin: str) -> str:
+    """Markdown: every change and strength."""
+    names = list(found)
+    lines = [
+        "# Changed paintings", "",
+        f"{origin} Mean ± standard deviation of five folds, %; each network is asked for pictures it has not seen. "
+        "`student`: a student report's figures on its own 87 validation pictures, at one strength of each change that "
+        "it does not state.", "",
+        "| change | strength | " + " | ".join(names) + " | student |", "|---|---|" + "---|" * (len(names) + 1),
+        "| none | | " + " | ".join(_percent(found[n]["flipped"][0]) for n in names) + " | |",
+    ]  # fmt: skip
+    for name, change in CHANGES.items():
+        for row, strength in enumerate(change.strengths, 1):
+            cells = " | ".join(_percent(found[n][name][row]) for n in names)
+            told = f"{STUDENT[name]}" if strength == change.strengths[-1] else ""
+            lines.append(f"| {name} | {change.label(strength)} {change.unit} | {cells} | {told} |")
+    return "\n".join(lines)
+
+
+def reading(found: Mapping[str, Mapping[str, np.ndarray]], chance: float) -> str:
+    """What each network is invariant to and what it relies on, as far as the figures say."""
+    lines = ["## What the networks rely on", ""]
+    for name, of_network in found.items():
+        unchanged = of_network["flipped"][0]
+        loss = {change: 100 * (unchanged - rows[-1]) for change, rows in of_network.items()}
+        order = sorted(loss, key=lambda change: loss[change].mean())
+        calm = [change for change in order if loss[change].mean() < SLIGHT]
+        lost = [change for change in order if of_network[change][-1].mean() <= chance + 0.05]
+        text = f"- **{name}** ({_percent(unchanged)} unchanged). Smallest loss at full strength: {order[0]} "
+        text += f"({loss[order[0]].mean():.1f} points); largest: {order[-1]} ({loss[order[-1]].mean():.1f} points). "
+        text += f"Within {SLIGHT:g} points of the unchanged pictures: {', '.join(calm) or 'none'}. "
+        text += f"No better than always naming the most frequent artist ({100 * chance:.0f} %): "
+        text += f"{', '.join(lost) or 'none'}."
+        lines.append(text)
+    best, base = found["best"], found["baseline"]
+    tone = np.mean([best[c][-1].mean() for c in ("brightened", "darkened", "high contrast", "low contrast")])
+    place = np.mean([best[c][-1].mean() for c in ("translated", "flipped")])
+    lines += [
+        "",
+        f"At full strength the best network keeps {100 * place:.0f} % where things are moved or mirrored and "
+        f"{100 * tone:.0f} % where brightness or contrast change: it relies more on "
+        f"{'tones than on places' if place > tone else 'places than on tones'}. The negative, which keeps every edge, "
+        f"leaves {100 * best['inverted'][-1].mean():.0f} % (baseline {100 * base['inverted'][-1].mean():.0f} %): "
+        f"{'edges and drawing alone are not enough' if best['inverted'][-1].mean() < 0.5 else 'drawing carries much'}.",
+    ]
+    return "\n".join(lines)
+
+
+def _percent(shares: np.ndarray) -> str:
+    return f"{100 * np.mean(shares):.1f} ± {100 * np.std(shares, ddof=1):.1f} %"
+
+
+if __name__ == "__main__":
+    main(run, Config, entry_point="artists_robustness", question="D 1.7", doc=__doc__)

@@ -1,0 +1,106 @@
+"""Nested cross-validation: for each fold a search that has not seen it, with trainings shared between the searches.
+
+A network trained on all folds but i and j judges a configuration for the search of fold i (on j) and for that of fold j
+(on i). `PairCache` keeps both accuracies, so that a configuration that two searches ask for is trained once, and that a
+search which was stopped goes on where it was.
+"""
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import optuna
+
+from cnnlab.data.folds import Fold
+from cnnlab.errors import CheckpointError
+from cnnlab.search import LABEL, params_digest, trial_rows
+
+
+def pair_fold(folds: Sequence[Fold], outer: int, inner: int) -> Fold:
+    """Train on every fold but two; `val` is the inner one's test part, `test` the outer one's."""
+    train = [i for number, fold in enumerate(folds) if number not in (outer, inner) for i in fold.test]
+    return Fold(tuple(sorted(train)), folds[inner].test, folds[outer].test)
+
+
+def outer_fold(folds: Sequence[Fold], outer: int) -> Fold:
+    """Train on every fold but one, which is `test`, and `val` too: nothing may be chosen on it."""
+    train = [i for number, fold in enumerate(folds) if number != outer for i in fold.test]
+    return Fold(tuple(sorted(train)), folds[outer].test, folds[outer].test)
+
+
+class PairCache:
+    """Accuracies of trainings on all folds but two, by configuration; written after every training.
+
+    Args:
+        path: a JSON file, made as needed.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._known: dict[str, dict[str, float]] = json.loads(path.read_text()) if path.exists() else {}
+
+    def get(self, params: Mapping[str, Any], outer: int, inner: int) -> float | None:
+        """Accuracy on the inner fold of a network that has seen neither, or None."""
+        return self._known.get(_key(params, outer, inner), {}).get(str(inner))
+
+    def put(self, params: Mapping[str, Any], accuracies: Mapping[int, float]) -> None:
+        """Keep what one network reached on each of the two folds that it has not seen.
+
+        Raises:
+            CheckpointError: the file cannot be written.
+        """
+        outer, inner = accuracies
+        self._known[_key(params, outer, inner)] = {str(fold): value for fold, value in accuracies.items()}
+        unfinished = self.path.with_suffix(".partial")
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            unfinished.write_text(json.dumps(self._known))
+            os.replace(unfinished, self.path)
+        except OSError as error:
+            raise CheckpointError(f"{self.path} cannot be written ({error.strerror}); free some disk space.") from error
+
+    def __len__(self) -> int:
+        return len(self._known)
+
+
+def _key(params: Mapping[str, Any], outer: int, inner: int) -> str:
+    return f"{params_digest(params)} {min(outer, inner)} {max(outer, inner)}"
+
+
+# ---- the studies, fold by fold ---------------------------------------------------------------------------------------
+def labelled(trial: optuna.trial.FrozenTrial) -> str:
+    """Its name, or its number."""
+    return trial.user_attrs.get(LABEL) or f"trial {trial.number}"
+
+
+def nested_table(studies: Sequence[optuna.Study], plain: Mapping[str, Any]) -> str:
+    """Markdown: each configuration in each fold's study, as mean accuracy within the other folds.
+
+    Args:
+        studies: one for each fold.
+        plain: the parameters that all others are told apart from.
+    """
+    values: dict[str, dict[int, str]] = {}
+    params: dict[str, dict[str, Any]] = {}
+    for number, study in enumerate(studies):
+        for trial in trial_rows(study):
+            key = trial.user_attrs.get(LABEL) or f"sampled {params_digest(trial.params)[:4]}"
+            pruned = trial.state == optuna.trial.TrialState.PRUNED
+            shown = "diverged" if trial.value is None else f"{100 * trial.value:.1f}{' (pruned)' * pruned}"
+            values.setdefault(key, {})[number] = f"**{shown}**" if trial.number == study.best_trial.number else shown
+            params[key] = trial.params
+    lines = [
+        "Accuracy in %, mean of the inner folds of each fold's study; bold is what the study chose.", "",
+        "| configuration | " + " | ".join(f"fold {n + 1}" for n in range(len(studies))) + " | changed |",
+        "|---|" + "---|" * (len(studies) + 1),
+    ]  # fmt: skip
+    for key, row in values.items():
+        changed = ", ".join(f"{k}={_short(v)}" for k, v in params[key].items() if v != plain[k])
+        lines.append(f"| {key} | " + " | ".join(row.get(n, "") for n in range(len(studies))) + f" | {changed} |")
+    return "\n".join(lines) + "\n"
+
+
+def _short(value: Any) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else str(value)

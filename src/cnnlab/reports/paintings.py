@@ -1,0 +1,121 @@
+"""What the experiments on paintings share: settings, data and folds, one training of one fold, and the ablation."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+
+from cnnlab import plots
+from cnnlab.data.artists import five_folds, load_artists
+from cnnlab.data.augment import Augmentation
+from cnnlab.data.folds import Fold
+from cnnlab.data.imageset import ImageSet
+from cnnlab.errors import ConfigError
+from cnnlab.experiment import Experiment, Outcome
+from cnnlab.models import build_model
+from cnnlab.models.simple_cnn import Layout
+from cnnlab.models.trace import on_meta
+from cnnlab.reports.ablation import Variant, run_variants
+from cnnlab.reports.ablation_words import log_ablation, metrics
+from cnnlab.tracking import Run
+from cnnlab.training import Training
+from cnnlab.training.folds import FoldResult, train_fold
+from cnnlab.training.views import SINGLE_VIEW, Views
+
+# The starter code's: gradient descent at 0.01 in batches of 10, nothing chosen. Batches so small are made faster than a
+# thread hands them over, and too small for 16 bit to gain anything.
+BASIS = Training(
+    epochs=50, batch_size=10, optimizer="sgd_plain", lr=0.01, monitor="last", precision="32-true", prefetch=0
+)
+
+
+@dataclass(frozen=True)
+class PaintingConfig(Experiment):
+    """Train SimpleCNN on paintings, on the same five folds in every experiment."""
+
+    layout: Layout = field(default_factory=Layout)
+    training: Training = field(default_factory=lambda: BASIS)
+    augmentation: Augmentation = field(default_factory=Augmentation)
+    size: int = 50
+    """height and width of the pictures in pixels"""
+    views: Views = SINGLE_VIEW
+    """how a trained network looks at a picture that it is asked for"""
+    seeds: int = 2
+    """trainings of each fold, from seeds seed, seed+1, … (`seed` also deals out the folds)"""
+    workers: int = 0
+    """trainings at a time, with one thread each; 0 is one for each core"""
+
+    def __post_init__(self) -> None:
+        if self.seeds < 1:
+            raise ConfigError(f"seeds must be at least 1, not {self.seeds}.")
+        if self.workers < 0:
+            raise ConfigError(f"workers must be at least 0, not {self.workers}.")
+        on_meta("simple_cnn", size=self.size, **self.layout.settings)  # refuses what cannot be built
+
+    def shrunk(self):
+        return replace(self, training=replace(self.training, epochs=2), seeds=1, workers=1)
+
+    @property
+    def training_seeds(self) -> list[int]:
+        """One for each training of a fold."""
+        return list(range(self.seed, self.seed + self.seeds))
+
+    def build(self, num_classes: int):
+        """The untrained network."""
+        return build_model("simple_cnn", num_classes, size=self.size, **self.layout.settings)
+
+
+def load_paintings(config: PaintingConfig, run: Run) -> tuple[ImageSet, list[Fold]]:
+    """The pictures and the five folds; `run` stores what they are and examples.
+
+    Raises:
+        DataError: what `load_artists` refuses.
+    """
+    pictures = load_artists(config.data, (config.size, config.size), config.quick, config.seed)
+    folds = five_folds(pictures.labels, config.seed, classes=pictures.classes)
+    sizes = {"train": len(folds[0].train), "val": len(folds[0].val), "test": len(pictures)}
+    run.log_data(pictures.name, pictures.digest, sizes, config.data)
+    run.log_figure("examples", plots.class_grid(pictures.images, pictures.labels, pictures.classes, per_class=12))
+    return pictures, folds
+
+
+def train_painter(
+    pictures: ImageSet, folds: Sequence[Fold], config: PaintingConfig, fold: int, seed: int, keep_network: bool = False
+) -> FoldResult:
+    """One training of one configuration on one fold: the function that ablations and studies hand to workers."""
+    return train_fold(
+        partial(config.build, len(pictures.classes)), pictures, folds[fold], config.training,
+        transform=config.augmentation, seed=seed, keep_network=keep_network, views=config.views,
+    )  # fmt: skip
+
+
+def run_painting_variants(
+    config: PaintingConfig, run: Run, pictures: ImageSet, folds: Sequence[Fold],
+    groups: Mapping[str, Mapping[str, PaintingConfig]],
+) -> list[Variant]:  # fmt: skip
+    """The baseline `config` and its variants on the five folds; see `ablation.run_variants`."""
+    if config.quick:  # one of each of two kinds goes the whole way
+        groups = {group: dict(list(members.items())[:1]) for group, members in list(groups.items())[-2:]}
+    return run_variants(
+        run, config, groups, partial(train_painter, pictures, folds), folds, config.training_seeds,
+        digest=pictures.digest, workers=config.workers,
+    )  # fmt: skip
+
+
+def ablate_paintings(
+    config: PaintingConfig, run: Run, title: str, groups: Mapping[str, Mapping[str, PaintingConfig]],
+    more: Callable[[list[Variant]], str],
+) -> Outcome:  # fmt: skip
+    """A whole ablation: data, trainings, table, figure and reading; `more` adds what is the question's own."""
+    variants = run_painting_variants(config, run, *load_paintings(config, run), groups)
+    summary = log_ablation(run, variants, title, more(variants))
+    return Outcome(metrics(variants), summary, config.training_seeds)
+
+
+def layout_variants(config: PaintingConfig, changes: Mapping[str, Mapping]) -> dict[str, PaintingConfig]:
+    """name -> the configuration with these fields of its layout changed."""
+    return {name: replace(config, layout=replace(config.layout, **change)) for name, change in changes.items()}
+
+
+def training_variants(config: PaintingConfig, changes: Mapping[str, Mapping]) -> dict[str, PaintingConfig]:
+    """name -> the configuration with these fields of its training changed."""
+    return {name: replace(config, training=replace(config.training, **change)) for name, change in changes.items()}

@@ -1,0 +1,338 @@
+"""D 1.6 · The best network for the paintings, from scratch at 50×50, judged by folds that did not choose it.
+
+    mlflow run . -e artists_improve -P data=DIR
+
+Nested cross-validation: each of the five folds has a study of its own, in which a trial is the mean of four trainings,
+each on three of the other four folds and judged on the fourth; the fold itself is out of it. A plain network comes
+first, then ideas each alone and together (batch, local response and weight normalisation, augmentation, mixup, averaged
+weights and looks), then the sampler (TPE) searches, and the median rule ends hopeless trials. The winner of each fold
+is trained on the other four with each of `seeds` seeds and tested on the fold: `test_accuracy` has these five figures,
+`test_seeds_together_accuracy` those of the seeds' mean probabilities. A training serves the two folds that it has not
+seen, so that what two studies try is trained once.
+
+The second row knows ImageNet: a linear classifier on frozen features of a backbone, which, with the size of the images
+and the classifier's strength, is chosen by cross-validation within the other four folds (`test_pretrained_accuracy`).
+
+The same command continues a stopped study; finished trainings are kept in `mlruns/checkpoints`. The five networks of
+the first seed are stored as `model_fold_1.pt`, …; `artists_robustness` judges them on changed pictures.
+
+Budget on two CPU cores: an hour and a half.
+
+Result: no recorded run yet
+"""
+
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from optuna.distributions import CategoricalDistribution, FloatDistribution
+from sklearn.metrics import confusion_matrix
+from torch import nn
+
+from cnnlab import plots
+from cnnlab.data.artists import is_stand_in, load_artists
+from cnnlab.data.augment import Augmentation
+from cnnlab.data.folds import Fold
+from cnnlab.data.imageset import ImageSet
+from cnnlab.errors import ConfigError
+from cnnlab.evaluation.linear import nested_svm
+from cnnlab.experiment import CHECKPOINTS, Outcome, fingerprint, main
+from cnnlab.models.pretrained import pretrained_model
+from cnnlab.models.saved import load_model, save_model
+from cnnlab.models.simple_cnn import Layout
+from cnnlab.reports.ablation import load_result, save_result
+from cnnlab.reports.classifier import log_classifier
+from cnnlab.reports.nested import PairCache, labelled, nested_table, outer_fold, pair_fold
+from cnnlab.reports.paintings import PaintingConfig, load_paintings, train_painter
+from cnnlab.search import Report, Search, search
+from cnnlab.tracking import Run
+from cnnlab.tracking.models import promote
+from cnnlab.training import Training
+from cnnlab.training.feature_views import features_of, mirrored, plain
+from cnnlab.training.folds import FoldResult, pooled, run_jobs, worker_pool
+from cnnlab.training.views import SINGLE_VIEW, Views
+
+SPACE = {
+    "depths": CategoricalDistribution(["32-64-128", "32-64-128-128", "48-96-192-192"]),
+    "first_kernel": CategoricalDistribution([3, 5]),
+    "norm": CategoricalDistribution(["none", "batch", "lrn", "weight"]),
+    "head": CategoricalDistribution(["flatten", "average"]),
+    "dropout": CategoricalDistribution([0.0, 0.3, 0.5]),
+    "lr": FloatDistribution(3e-4, 1e-2, log=True),
+    "weight_decay": CategoricalDistribution([1e-3, 5e-2]),
+    "label_smoothing": CategoricalDistribution([0.0, 0.1]),
+    "mixup": CategoricalDistribution([0.0, 0.2, 0.8]),
+    "ema": CategoricalDistribution([0.0, 0.99]),
+    "augmentation": CategoricalDistribution(["none", "light", "medium", "strong"]),
+    "views": CategoricalDistribution([1, 6]),
+}
+PLAIN = {
+    "depths": "32-64-128", "first_kernel": 5, "norm": "none", "head": "flatten", "dropout": 0.0, "lr": 1e-3,
+    "weight_decay": 1e-3, "label_smoothing": 0.0, "mixup": 0.0, "ema": 0.0, "augmentation": "none", "views": 1,
+}  # fmt: skip
+TOGETHER = PLAIN | {
+    "norm": "batch", "lr": 3e-3, "weight_decay": 5e-2, "label_smoothing": 0.1, "dropout": 0.3, "ema": 0.99, "views": 6,
+    "augmentation": "medium",
+}  # fmt: skip
+FIRST = {
+    "plain": PLAIN,
+    "batch norm": PLAIN | {"norm": "batch", "lr": 3e-3},
+    "augmentation": PLAIN | {"augmentation": "medium"},
+    "all together": TOGETHER,
+    "local response norm": TOGETHER | {"norm": "lrn", "lr": 1e-3},
+    "weight norm": TOGETHER | {"norm": "weight", "lr": 1e-3},
+    "mixup": TOGETHER | {"mixup": 0.8},
+    "deeper and wider": TOGETHER | {"depths": "48-96-192-192", "mixup": 0.2},
+}
+AUGMENTATIONS = {
+    "none": Augmentation(),
+    "light": Augmentation(flip=0.5, shift=4, brightness=0.1, contrast=0.1),
+    "medium": Augmentation(
+        flip=0.5, shift=4, crop_scale=(0.6, 1.0), crop_ratio=(0.9, 1.1), brightness=0.1, contrast=0.2, saturation=0.3
+    ),
+    "strong": Augmentation(
+        flip=0.5, shift=4, crop_scale=(0.4, 1.0), crop_ratio=(0.85, 1.15), rotate=10, brightness=0.15, contrast=0.3,
+        saturation=0.5, erase=0.25,
+    ),
+}  # fmt: skip
+LOOKS = {1: SINGLE_VIEW, 6: Views(mirror=True, zooms=(0.9, 1.0, 1.1))}
+
+
+@dataclass(frozen=True)
+class Config(PaintingConfig):
+    """Search for the best network for the paintings, by nested cross-validation."""
+
+    search: Search = field(default_factory=lambda: Search(trials=12))
+    """of each fold's study"""
+    epochs: int = 0
+    """of every training; 0 is 10 with the drawn pictures, 150 with your own"""
+    seeds: int = 3
+    """last trainings of each fold, from seeds seed, seed+1, …"""
+    backbones: tuple[str, ...] = ("efficientnet_lite0", "efficientnet_lite2")
+    """of the second row; none leaves it out"""
+    sizes: tuple[int, ...] = (192, 256)
+    """heights and widths of the images that the backbones see"""
+    weights: str = "auto"
+    """of the backbones: auto, torchvision, packages"""
+    register: bool = True
+    """register the first fold's network and let it have the alias `champion`"""
+    resume: bool = True
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.epochs < 0:
+            raise ConfigError(f"epochs must be at least 0, not {self.epochs}.")
+
+    def shrunk(self) -> "Config":
+        return replace(
+            super().shrunk(), search=replace(self.search, trials=1), epochs=1, weights="random", sizes=(64,),
+            backbones=self.backbones[:1],
+        )  # fmt: skip
+
+
+def config_of(params: dict[str, Any], base: Config, epochs: int) -> PaintingConfig:
+    """The settings of a training that the parameters of a trial stand for."""
+    depths = tuple(int(number) for number in params["depths"].split("-"))
+    layout = Layout(
+        kernels=(params["first_kernel"], *[3] * (len(depths) - 1)), strides=(1,) * len(depths), depths=depths, pool=2,
+        hidden=128, **{name: params[name] for name in ("norm", "head", "dropout")},
+    )  # fmt: skip
+    training = Training(
+        epochs=epochs, batch_size=32, optimizer="adamw", schedule="one_cycle", monitor="last", clip_grad=2.0,
+        precision="32-true", prefetch=0,
+        **{name: params[name] for name in ("lr", "weight_decay", "label_smoothing", "mixup", "ema")},
+    )  # fmt: skip
+    return PaintingConfig(
+        data=base.data, seed=base.seed, size=base.size, layout=layout, training=training,
+        augmentation=AUGMENTATIONS[params["augmentation"]], views=LOOKS[params["views"]],
+    )  # fmt: skip
+
+
+def train_pair(
+    pictures: ImageSet, folds: Sequence[Fold], config: PaintingConfig, outer: int, inner: int, seed: int
+) -> FoldResult:
+    """One training on all folds but two."""
+    return train_painter(pictures, [pair_fold(folds, outer, inner)], config, 0, seed)
+
+
+def train_last(
+    pictures: ImageSet, folds: Sequence[Fold], config: PaintingConfig, outer: int, seed: int
+) -> FoldResult:
+    """One training on all folds but the one that tests it."""
+    return train_painter(pictures, [outer_fold(folds, outer)], config, 0, seed, keep_network=True)
+
+
+def run(config: Config, run: Run) -> Outcome:
+    """A study for each fold, the last trainings, the second row."""
+    pictures, folds = load_paintings(config, run)
+    epochs = config.epochs or (10 if is_stand_in(pictures) else 150)
+    name = f"artists_improve {pictures.name} {pictures.digest[:8]} {epochs} epochs seed {config.seed}"
+    name += " quick" * config.quick
+    cache = PairCache(CHECKPOINTS / "artists_improve" / f"{name.replace(' ', '_')}.json")
+    winners, studies = [], []
+    with worker_pool(config.workers) as pool:
+        for outer in range(len(folds)):
+            label = f"fold {outer + 1}"
+            with run.child(label, {"fold": outer + 1}) as child:
+                objective = partial(judge, config, pictures, folds, cache, outer, epochs, pool)
+                study = search(
+                    child, replace(config.search, study=config.search.study and f"{config.search.study} {label}"),
+                    SPACE, objective, name=f"{name} {label}", seed=config.seed + outer, first=first_trials(config),
+                    warmup_epochs=0,
+                )  # fmt: skip
+                best = study.best_trial
+                child.set_tags({"winner": labelled(best), "winner.params": best.params})
+                child.log_metrics({"val_accuracy": best.value})
+                print(f"{label}: {labelled(best)}, {100 * best.value:.1f} % within the other folds.", flush=True)
+            winners.append(best)
+            studies.append(study)
+        results = last_trainings(config, pictures, folds, [w.params for w in winners], epochs, pool)
+    text = nested_table(studies, PLAIN)
+    run.log_text("studies.md", text)
+    print(text, flush=True)
+    run.set_tags({"winners": [labelled(w) for w in winners], "winner.params": [w.params for w in winners]})
+    pretrained = second_row(config, run, folds) if config.backbones else {}
+    return conclude(config, run, pictures, folds, winners, results, pretrained)
+
+
+def first_trials(config: Config) -> dict[str, dict[str, Any]]:
+    """What every study begins with."""
+    return {"all together": TOGETHER} if config.quick else FIRST
+
+
+def judge(
+    config: Config, pictures: ImageSet, folds: Sequence[Fold], cache: PairCache, outer: int, epochs: int, pool,
+    params: dict[str, Any], child: Run, report: Report,
+) -> float:  # fmt: skip
+    """Mean accuracy over the inner folds, two at a time; after the first two the trial may be pruned."""
+    inner = [fold for fold in range(len(folds)) if fold != outer]
+    found: dict[int, float] = {}
+    for step, part in enumerate((inner[:2], inner[2:]), 1):
+        found |= {fold: value for fold in part if (value := cache.get(params, outer, fold)) is not None}
+        missing = [fold for fold in part if fold not in found]
+        jobs = [(config_of(params, config, epochs), outer, fold, config.seed) for fold in missing]
+        work = partial(train_pair, pictures, folds)
+        for place, result in run_jobs(work, jobs, config.workers, pool):
+            fold = missing[place]
+            found[fold] = result.val_accuracy
+            cache.put(params, {outer: result.test_accuracy, fold: result.val_accuracy})
+            child.log_figure(f"curves_fold_{fold + 1}", plots.learning_curves(result.history, best_by="epoch"))
+        child.log_metrics({f"val_accuracy_fold_{fold + 1}": found[fold] for fold in part})
+        if step == 1:
+            report(step, float(np.mean([found[fold] for fold in part])))
+    return float(np.mean([found[fold] for fold in inner]))
+
+
+def last_trainings(
+    config: Config, pictures: ImageSet, folds: Sequence[Fold], winners: Sequence[dict[str, Any]], epochs: int, pool
+) -> list[list[FoldResult]]:
+    """[seed][fold] of the winners' trainings on four folds; what a stopped run has trained is trained once."""
+    keys = [(seed, outer) for seed in config.training_seeds for outer in range(len(folds))]
+    configs = [config_of(params, config, epochs) for params in winners]
+    found: dict[tuple[int, int], FoldResult] = {}
+    places = {}
+    for seed, outer in keys:
+        stamp = fingerprint({**winners[outer], "epochs": epochs, "fold": outer, "seed": seed}, pictures.digest)
+        places[seed, outer] = CHECKPOINTS / "artists_improve" / f"last_{stamp}.pt", stamp
+        kept = load_result(*places[seed, outer]) if config.resume else None
+        if kept is not None and network_file(places[seed, outer][0]).exists():
+            network, _ = load_model(network_file(places[seed, outer][0]))
+            found[seed, outer] = replace(kept, network=network)
+    missing = [key for key in keys if key not in found]
+    jobs = [(configs[outer], outer, seed) for seed, outer in missing]
+    for place, result in run_jobs(partial(train_last, pictures, folds), jobs, config.workers, pool):
+        key = missing[place]
+        save_model(network_file(places[key][0]), result.network, {})
+        save_result(*places[key], result)
+        found[key] = result
+        print(f"fold {key[1] + 1}, seed {key[0]}: {100 * result.test_accuracy:.1f} % of its test part", flush=True)
+    return [[found[seed, outer] for outer in range(len(folds))] for seed in config.training_seeds]
+
+
+def network_file(path: Path) -> Path:
+    """Where the network of a kept training lies."""
+    return path.with_suffix(".network.pt")
+
+
+def second_row(config: Config, run: Run, folds: Sequence[Fold]) -> dict[str, Any]:
+    """A linear classifier on frozen features, everything about it chosen within four folds."""
+    features, reports = {}, []
+    for size in config.sizes:
+        pictures = load_artists(config.data, (size, size), config.quick, config.seed)
+        for backbone in config.backbones:
+            model, report = pretrained_model(backbone, len(pictures.classes), config.weights)
+            features[f"{backbone} at {size}"] = both_sides(model.eval(), pictures)
+            reports.append(report)
+    run.log_weights(reports[0])
+    accuracies, chosen = nested_svm(features, pictures.labels.numpy(), [(f.rest, f.test) for f in folds], config.seed)
+    print(f"Frozen features, chosen within four folds: {', '.join(chosen)}", flush=True)
+    run.set_tags({"pretrained.chosen": chosen})
+    return {"accuracies": accuracies, "sentence": reports[0].sentence}
+
+
+def both_sides(model: nn.Module, pictures: ImageSet) -> np.ndarray:
+    """(N, D): mean of the embeddings of each picture and its mirror image."""
+    with torch.no_grad():
+        sides = [features_of(pictures.images, view, model.embed) for view in (plain, mirrored)]
+    return torch.stack(sides).float().mean(0).numpy()
+
+
+def conclude(
+    config: Config, run: Run, pictures: ImageSet, folds: Sequence[Fold], winners, results: list[list[FoldResult]],
+    pretrained: dict[str, Any],
+) -> Outcome:  # fmt: skip
+    """Figures, models and the outcome."""
+    labels = pictures.labels.numpy()
+    by_fold = [float(np.mean([seed[outer].test_accuracy for seed in results])) for outer in range(len(folds))]
+    together, guessed = [], np.zeros(len(labels), int)
+    for outer, fold in enumerate(folds):
+        mean = np.mean([seed[outer].probabilities for seed in results], axis=0)
+        guessed[list(fold.test)] = mean.argmax(1)
+        together.append(float((mean.argmax(1) == labels[list(fold.test)]).mean()))
+    matrix = confusion_matrix(labels, guessed, labels=range(len(pictures.classes)))
+    run.log_figure("confusion_test", plots.confusion_matrix(matrix, pictures.classes))
+    run.log_figure("curves", plots.compared_curves({f"fold {k}": r.history for k, r in enumerate(results[0], 1)}))
+    run.log_arrays("right.npz", {"right": np.stack([pooled(seed, folds) for seed in results])})
+    size = pictures.images.shape[-2:]
+    with tempfile.TemporaryDirectory() as folder:
+        for outer, result in enumerate(results[0], 1):
+            meta = {"classes": list(pictures.classes), "size": list(size), "fold": outer, "folds_seed": config.seed}
+            path = Path(folder) / f"model_fold_{outer}.pt"
+            save_model(path, result.network, meta)
+            run.log_file(path)
+    registered = ""
+    if config.register:
+        registered = "artists" + ("_quick" if config.quick else "_embedded" if is_stand_in(pictures) else "")
+    version = log_classifier(
+        run, results[0][0].network, pictures.classes, size, pictures.images[:2], registered
+    )
+    if version:
+        champion = promote(registered, version, winners[0].value, pictures.digest)
+        run.set_tags({"registered": f"{registered} version {version}", "champion": champion})
+    metrics = {
+        "test_accuracy": by_fold, "test_seeds_together_accuracy": together,
+        "val_accuracy": [float(winner.value) for winner in winners],
+    }  # fmt: skip
+    summary = (
+        f"From scratch at {size[0]}x{size[1]}: {figure(by_fold)} of the test pictures right (mean ± std of "
+        f"{len(folds)} folds, each the mean of {len(results)} seeds; {figure(together)} by the seeds together), "
+        f"{pictures.name}."
+    )
+    if pretrained:
+        metrics["test_pretrained_accuracy"] = pretrained["accuracies"]
+        summary += f" With frozen features: {figure(pretrained['accuracies'])}. {pretrained['sentence']}"
+    return Outcome(metrics, summary, config.training_seeds)
+
+
+def figure(shares: Sequence[float]) -> str:
+    """Mean and standard deviation of the folds in percent."""
+    return f"{100 * np.mean(shares):.1f} ± {100 * np.std(shares, ddof=1):.1f} %"
+
+
+if __name__ == "__main__":
+    main(run, Config, entry_point="artists_improve", question="D 1.6", doc=__doc__)
