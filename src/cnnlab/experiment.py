@@ -103,7 +103,7 @@ def execute(
             raise
         seconds = time.time() - run.began
         means = {name: m["mean"] for name, m in aggregate(_lists(outcome.metrics)).items()}
-        run.log_metrics({**means, "seconds": seconds})
+        run.log_metrics({"seconds": seconds, **means})
         run.set_tags({"summary": outcome.summary})
         run.log_text("summary.md", f"# {entry_point}\n\n{outcome.summary}\n")
         if config.record:

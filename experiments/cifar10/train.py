@@ -1,0 +1,124 @@
+"""C · Train any network of the registry on CIFAR-10, by the recipe that public repositories use.
+
+    mlflow run . -e cifar10_train -P data=official -P model=resnet18     # official pixels, fetched by torchvision
+    mlflow run . -e cifar10_train -P data=DIR -P model=mobilenet_v2      # a folder: official pixels or image folders
+
+5,000 of the 50,000 training images are kept for validation and choose the epoch; the 10,000 test images are judged
+once, at the end. Networks that were made for ImageNet get the stem that their module describes for images of 32x32.
+SGD with momentum and weight decay, one-cycle schedule, mirrored and shifted images; every setting can be given, such
+as `-P training.epochs=200`. The run says which pixels it saw: image folders of JPEG files are not the official ones.
+
+Budget: minutes on a GPU; on two CPU cores take a small network, few epochs, or `-P resume=true` day by day.
+`cifar10_rank` compares the eleven papers under one budget.
+
+Result: no recorded run yet
+"""
+
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import torch
+from sklearn.metrics import confusion_matrix
+from torch import nn
+
+from cnnlab import plots
+from cnnlab.data.augment import Augmentation
+from cnnlab.data.cifar10 import VALIDATION, Cifar10, load_cifar10
+from cnnlab.data.imageset import ImageSet
+from cnnlab.errors import ConfigError
+from cnnlab.experiment import Experiment, Outcome, checkpoint_path, fingerprint, main
+from cnnlab.models.families import cifar_model, family
+from cnnlab.models.registry import model_settings
+from cnnlab.reports.classifier import log_classifier
+from cnnlab.tracking import Run
+from cnnlab.training import Fit, Training, fit, predict
+
+RECIPE = Training(
+    epochs=30, batch_size=128, optimizer="sgd", lr=0.1, weight_decay=5e-4, schedule="one_cycle", monitor="val/accuracy",
+    clip_grad=2.0,
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Config(Experiment):
+    """Train one network on CIFAR-10."""
+
+    model: str = "resnet20"
+    """name in the model registry, such as vgg16_bn, resnet18, mobilenet_v2, densenet_bc_100_12"""
+    training: Training = RECIPE
+    augmentation: Augmentation = field(default_factory=lambda: Augmentation(flip=0.5, shift=4))
+    validation: int = VALIDATION
+    """training images that are kept for validation"""
+    seeds: int = 1
+    """number of trainings from seeds seed, seed+1, …; more than one gives mean ± standard deviation"""
+
+    def __post_init__(self) -> None:
+        if self.seeds < 1:
+            raise ConfigError(f"seeds must be at least 1, not {self.seeds}.")
+        model_settings(self.model)  # an unknown name ends here, before the data are read
+
+    def shrunk(self) -> "Config":
+        return replace(self, training=replace(self.training, epochs=1, batch_size=8), seeds=1)
+
+
+def run(config: Config, run: Run) -> Outcome:
+    """Train with each seed; validation chooses the epoch, test is judged at the end."""
+    data = load_cifar10(config.data, config.quick, validation=config.validation)
+    run.log_data(data.name, data.digest, data.splits, config.data)
+    run.set_tags({"model": config.model, "family": family(config.model), "pixels": data.pixels})
+    run.log_figure("examples_train", plots.class_grid(data.train.images, data.train.labels, data.train.classes))
+    seeds = list(range(config.seed, config.seed + config.seeds))
+    metrics: dict[str, list[float]] = {"val_accuracy": [], "test_accuracy": [], "train_images_per_second": []}
+    for seed in seeds:
+        model, history = train_once(config, data, run, seed)
+        for split in (data.val, data.test):
+            _, right = judge(run, model, split, _suffix(config, seed))
+            metrics[f"{split.split}_accuracy"].append(float(right.mean()))
+        speeds = sorted(epoch["images_per_second"] for epoch in history.history)
+        metrics["train_images_per_second"].append(speeds[len(speeds) // 2])
+        if seed == config.seed:
+            first = model
+    log_classifier(run, first, data.train.classes, (32, 32), data.val.images[:2])
+    tests = 100 * torch.tensor(metrics["test_accuracy"])
+    spread = f" ± {tests.std().item():.2f} ({len(seeds)} seeds)" if len(seeds) > 1 else ""
+    parameters = sum(p.numel() for p in first.parameters())
+    return Outcome(
+        metrics | {"parameters": float(parameters)},
+        f"{config.model} ({parameters / 1e6:.2f} million parameters): {tests.mean().item():.2f} %{spread} of "
+        f"{len(data.test)} test images right ({data.pixels}), epoch chosen on {len(data.val)} validation images.",
+        seeds, variant=config.model,
+    )  # fmt: skip
+
+
+def train_once(config: Config, data: Cifar10, run: Run, seed: int) -> tuple[nn.Module, Fit]:
+    """One training; the first seed's curves are the run's own, those of the others carry the seed in their names."""
+    prefix = "" if seed == config.seed else f"seed_{seed}/"
+    torch.manual_seed(seed)
+    model = cifar_model(config.model, len(data.train.classes))
+    stamp = fingerprint(replace(config, seed=seed, seeds=1), data.digest)
+    history = fit(
+        model, data.train, data.val, config.training, seed=seed, transform=config.augmentation,
+        checkpoint=checkpoint_path(f"cifar10_train_{config.model}", stamp, config.resume), fingerprint=stamp,
+        on_epoch=lambda epoch, values: run.log_metrics({prefix + k: v for k, v in values.items()}, epoch),
+        title=f"{config.model} seed {seed}",
+    )  # fmt: skip
+    curves = plots.learning_curves(history.history, best_by=config.training.monitor, mode="max")
+    run.log_figure(f"curves{_suffix(config, seed)}", curves)
+    return model, history
+
+
+def judge(run: Run, model: nn.Module, split: ImageSet, suffix: str = "") -> tuple[torch.Tensor, np.ndarray]:
+    """Logits (N, 10) on a split, and whether each image is recognised, bool (N,); the confusion matrix is stored."""
+    outputs, labels = predict(model, split)
+    answers = outputs.argmax(1)
+    matrix = confusion_matrix(labels, answers, labels=range(len(split.classes)))
+    run.log_figure(f"confusion_{split.split}{suffix}", plots.confusion_matrix(matrix, split.classes))
+    return outputs, (answers == labels).numpy()
+
+
+def _suffix(config: Config, seed: int) -> str:
+    return "" if seed == config.seed else f"_seed_{seed}"
+
+
+if __name__ == "__main__":
+    main(run, Config, entry_point="cifar10_train", question="C", doc=__doc__)
