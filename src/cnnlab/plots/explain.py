@@ -97,20 +97,21 @@ def region_shares(
     return figure
 
 
-def _scaled(values: np.ndarray) -> np.ndarray:
+def scaled(values: np.ndarray) -> np.ndarray:
+    """A map over its own largest values, in [-1, 1]."""
     # a single glaring pixel would leave all the others dark
     top = np.percentile(np.abs(values), 99.5) or np.abs(values).max()
     return np.clip(values / top, -1, 1) if top > 0 else np.zeros_like(values)
 
 
 def _heat(values: np.ndarray) -> np.ndarray:
-    return colormaps["inferno"](_scaled(values))[..., :3]
+    return colormaps["inferno"](scaled(values))[..., :3]
 
 
 def _signed(values: np.ndarray) -> np.ndarray:
-    return 0.5 + 0.5 * _scaled(values).transpose(1, 2, 0)
+    return 0.5 + 0.5 * scaled(values).transpose(1, 2, 0)
 
 
 def _overlay(image: np.ndarray, values: np.ndarray) -> np.ndarray:
     grey = 0.25 + 0.75 * np.repeat(image.mean(2, keepdims=True) / 255, 3, axis=2)  # black would hide the colours
-    return 0.4 * grey + 0.6 * colormaps["turbo"](_scaled(values))[..., :3]
+    return 0.4 * grey + 0.6 * colormaps["turbo"](scaled(values))[..., :3]

@@ -1,15 +1,15 @@
-"""Features put to use: what retrieval finds, and how the images lie beside each other."""
+"""Features put to use: what retrieval finds, how the images lie beside each other, how good each layer is."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib import colormaps
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from cnnlab.plots.style import BLUE, GREEN, GREY, ORANGE, PURPLE, SKY, VERMILION, new_figure, picture, shorten
+from cnnlab.plots.style import BLUE, GREEN, GREY, ORANGE, PURPLE, SKY, VERMILION, clean, new_figure, picture, shorten
 
 _FEW = (BLUE, ORANGE, GREEN, VERMILION, PURPLE, SKY)
 _MOST_NAMES = 24  # a legend with more is longer than the figure
@@ -88,4 +88,35 @@ def embedding_map(
         if len(of) <= _MOST_NAMES:
             columns = 2 if len(of) <= 4 else 3
             axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.01), ncols=columns, frameon=False, fontsize=8)
+    return figure
+
+
+def layer_curve(
+    accuracies: Mapping[str, Mapping[str, Sequence[float]]], widths: Mapping[str, int], counts: Mapping[str, int],
+    chosen: str = "",
+) -> Figure:  # fmt: skip
+    """Accuracy by layer, one line for each split: the mean over seeds, each seed's own value as a dash.
+
+    Args:
+        accuracies: split -> layer -> one accuracy for each seed; the layers in their order.
+        widths: layer -> number of its activations, written below its name.
+        counts: split -> number of its images.
+        chosen: the layer to set apart.
+    """
+    layers = list(next(iter(accuracies.values())))
+    figure = new_figure(1.2 * len(layers) + 2, 4.4)
+    axes = clean(figure.subplots(), grid="y")
+    for colour, marker, (split, curve) in zip((VERMILION, BLUE, GREEN), "so^", accuracies.items(), strict=False):
+        means = [float(np.mean(curve[layer])) for layer in layers]
+        axes.plot(means, f"{marker}-", color=colour, label=f"{split} ({counts[split]} images)")
+        for place, layer in enumerate(layers):
+            axes.plot([place] * len(curve[layer]), curve[layer], "_", color=colour, markersize=12, alpha=0.7)
+            axes.annotate(f"{means[place]:.1%}", (place, means[place]), (0, 8), textcoords="offset points",
+                          fontsize=8, color=colour, ha="center")  # fmt: skip
+    if chosen in layers:
+        axes.axvspan(layers.index(chosen) - 0.4, layers.index(chosen) + 0.4, color=GREY, alpha=0.12, linewidth=0)
+    axes.set_xticks(range(len(layers)), [f"{layer}\n{widths[layer]:,}" for layer in layers], fontsize=9)
+    axes.margins(y=0.15)
+    axes.set(xlabel="layer and number of its activations", ylabel="accuracy")
+    axes.legend(frameon=False, fontsize=9, loc="lower right")
     return figure

