@@ -4,8 +4,8 @@
 
 The student recipe: ResNet-18 with the CIFAR stem, SGD with momentum 0.9, weight decay 5e-4, cosine schedule from 0.1,
 batches of 128 of mirrored and shifted images by torchvision, in 32 bit, contiguous. Ours: `cifar10_speedrun` as it
-stands, on the same 45,000 images. Both are judged after every epoch on the same 5,000; the clock runs while they train,
-not while they are judged. The recipe is stopped once it has reached 90 %, or has trained `limit` times as long as ours
+stands, on the same 45,000 images, its whitening counted. Both are judged on the same 5,000, ours after every epoch, the
+recipe ten times in one; the clock runs while they train, not while they are judged. The recipe is stopped once it has reached 90 %, or has trained `limit` times as long as ours
 needed: the ratio is then a lower bound, and the summary says so.
 """
 
@@ -65,7 +65,6 @@ class Config(Experiment):
 class Augmented(Dataset):
     """One image after another through torchvision's transforms, as a first course does it."""
 
-    normalize = v2.Normalize((0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616))
     transform = v2.Compose([
         v2.RandomCrop(32, padding=4), v2.RandomHorizontalFlip(), v2.ToDtype(torch.float32, scale=True),
     ])  # fmt: skip
@@ -82,7 +81,7 @@ class Augmented(Dataset):
 
 
 def recipe(config: Config, data: Cifar10) -> Iterator[tuple[float, float]]:
-    """Seconds of training so far and validation accuracy, epoch by epoch and within one every tenth of it."""
+    """Seconds of training so far and validation accuracy, every tenth of an epoch."""
     device = "cuda" if torch.cuda.is_available() else "cpu"
     torch.manual_seed(config.seed)
     model: nn.Module = cifar_model(config.model, len(data.train.classes)).to(device)  # it normalises by itself
@@ -120,10 +119,10 @@ def run(config: Config, run: Run) -> Outcome:
     run.log_data(data.name, data.digest, {"train": len(data.train), "val": len(data.val)}, config.data)
     run.set_tags({"pixels": data.pixels})
     began = time.perf_counter()
+    speedrun.whitened(config.ours, data)
+    seconds = time.perf_counter() - began  # `train_once` does it once more, beside the epochs that it times
     _, history = speedrun.train_once(config.ours, data, Run.inactive(), config.seed)
-    startup = max(0.0, time.perf_counter() - began - sum(e["epoch_seconds"] for e in history.history))
-    print(f"ours: {startup:.0f} s beside the training steps (whitening, validation), not counted", flush=True)
-    ours, seconds = [], 0.0
+    ours = []
     for epoch in history.history:
         seconds += epoch["epoch_seconds"]
         ours.append((seconds, epoch["val/accuracy"]))

@@ -22,17 +22,15 @@ Result: no recorded run yet
 """
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from optuna.distributions import CategoricalDistribution, FloatDistribution
 from sklearn.metrics import confusion_matrix
-from torch import nn
 
 from cnnlab import plots
 from cnnlab.data.artists import is_stand_in, load_artists
@@ -40,20 +38,20 @@ from cnnlab.data.augment import Augmentation
 from cnnlab.data.folds import Fold
 from cnnlab.data.imageset import ImageSet
 from cnnlab.errors import ConfigError
-from cnnlab.evaluation.linear import nested_svm
-from cnnlab.experiment import CHECKPOINTS, Outcome, fingerprint, main
+from cnnlab.experiment import CHECKPOINTS, Outcome, main
 from cnnlab.models.pretrained import pretrained_model
+from cnnlab.models.registry import model_settings
 from cnnlab.models.saved import load_model, save_model
 from cnnlab.models.simple_cnn import Layout
-from cnnlab.reports.ablation import load_result, save_result
+from cnnlab.reports.ablation import load_result, save_result, training_stamp
 from cnnlab.reports.classifier import log_classifier
-from cnnlab.reports.nested import PairCache, labelled, nested_table, outer_fold, pair_fold
-from cnnlab.reports.paintings import PaintingConfig, load_paintings, train_painter
+from cnnlab.reports.frozen import frozen_features
+from cnnlab.reports.nested import PairCache, labelled, nested_table, pair_fold
+from cnnlab.reports.paintings import BASIS, PaintingConfig, load_paintings, train_outer, train_painter
 from cnnlab.search import Report, Search, search
 from cnnlab.tracking import Run
 from cnnlab.tracking.models import promote
 from cnnlab.training import Training
-from cnnlab.training.feature_views import features_of, mirrored, plain
 from cnnlab.training.folds import FoldResult, pooled, run_jobs, worker_pool
 from cnnlab.training.views import SINGLE_VIEW, Views
 
@@ -127,10 +125,22 @@ class Config(PaintingConfig):
         super().__post_init__()
         if self.epochs < 0:
             raise ConfigError(f"epochs must be at least 0, not {self.epochs}.")
+        chosen = (self.layout, self.training, self.augmentation, self.views)
+        if chosen != (Layout(), BASIS, Augmentation(), SINGLE_VIEW):
+            raise ConfigError(
+                "The study chooses layout, training, augmentation and views itself; of these settings it takes the "
+                "number of epochs only, as epochs."
+            )
+        for backbone in self.backbones:
+            model_settings(backbone)  # an unknown name ends here, before hours of training
+        if self.backbones and (not self.sizes or min(self.sizes) < 32):
+            raise ConfigError(f"sizes must be one or more, each at least 32 pixels, not {self.sizes}.")
+        if self.weights == "random" and not self.quick:
+            raise ConfigError("weights=random knows nothing of ImageNet; leave the second row out with backbones=().")
 
     def shrunk(self) -> "Config":
         return replace(
-            super().shrunk(), search=replace(self.search, trials=1), epochs=1, weights="random", sizes=(64,),
+            self, search=replace(self.search, trials=1), epochs=1, seeds=1, workers=1, weights="random", sizes=(64,),
             backbones=self.backbones[:1],
         )  # fmt: skip
 
@@ -160,16 +170,12 @@ def train_pair(
     return train_painter(pictures, [pair_fold(folds, outer, inner)], config, 0, seed)
 
 
-def train_last(
-    pictures: ImageSet, folds: Sequence[Fold], config: PaintingConfig, outer: int, seed: int
-) -> FoldResult:
-    """One training on all folds but the one that tests it."""
-    return train_painter(pictures, [outer_fold(folds, outer)], config, 0, seed, keep_network=True)
-
-
 def run(config: Config, run: Run) -> Outcome:
     """A study for each fold, the last trainings, the second row."""
     pictures, folds = load_paintings(config, run)
+    backbones = {  # first of all, since weights that are not to be had end the run
+        name: pretrained_model(name, len(pictures.classes), config.weights) for name in config.backbones
+    }
     epochs = config.epochs or (10 if is_stand_in(pictures) else 150)
     name = f"artists_improve {pictures.name} {pictures.digest[:8]} {epochs} epochs seed {config.seed}"
     name += " quick" * config.quick
@@ -196,8 +202,14 @@ def run(config: Config, run: Run) -> Outcome:
     run.log_text("studies.md", text)
     print(text, flush=True)
     run.set_tags({"winners": [labelled(w) for w in winners], "winner.params": [w.params for w in winners]})
-    pretrained = second_row(config, run, folds) if config.backbones else {}
+    at_size = partial(at, config)
+    pretrained = frozen_features(run, backbones, config.sizes, at_size, folds, config.seed) if backbones else None
     return conclude(config, run, pictures, folds, winners, results, pretrained)
+
+
+def at(config: Config, size: int) -> ImageSet:
+    """The same pictures in another size, for the second row."""
+    return load_artists(config.data, (size, size), config.quick, config.seed)
 
 
 def first_trials(config: Config) -> dict[str, dict[str, Any]]:
@@ -237,7 +249,7 @@ def last_trainings(
     found: dict[tuple[int, int], FoldResult] = {}
     places = {}
     for seed, outer in keys:
-        stamp = fingerprint({**winners[outer], "epochs": epochs, "fold": outer, "seed": seed}, pictures.digest)
+        stamp = training_stamp(configs[outer], outer, seed, pictures.digest)  # `configs` have the folds' seed in them
         places[seed, outer] = CHECKPOINTS / "artists_improve" / f"last_{stamp}.pt", stamp
         kept = load_result(*places[seed, outer]) if config.resume else None
         if kept is not None and network_file(places[seed, outer][0]).exists():
@@ -245,7 +257,7 @@ def last_trainings(
             found[seed, outer] = replace(kept, network=network)
     missing = [key for key in keys if key not in found]
     jobs = [(configs[outer], outer, seed) for seed, outer in missing]
-    for place, result in run_jobs(partial(train_last, pictures, folds), jobs, config.workers, pool):
+    for place, result in run_jobs(partial(train_outer, pictures, folds), jobs, config.workers, pool):
         key = missing[place]
         save_model(network_file(places[key][0]), result.network, {})
         save_result(*places[key], result)
@@ -259,32 +271,9 @@ def network_file(path: Path) -> Path:
     return path.with_suffix(".network.pt")
 
 
-def second_row(config: Config, run: Run, folds: Sequence[Fold]) -> dict[str, Any]:
-    """A linear classifier on frozen features, everything about it chosen within four folds."""
-    features, reports = {}, []
-    for size in config.sizes:
-        pictures = load_artists(config.data, (size, size), config.quick, config.seed)
-        for backbone in config.backbones:
-            model, report = pretrained_model(backbone, len(pictures.classes), config.weights)
-            features[f"{backbone} at {size}"] = both_sides(model.eval(), pictures)
-            reports.append(report)
-    run.log_weights(reports[0])
-    accuracies, chosen = nested_svm(features, pictures.labels.numpy(), [(f.rest, f.test) for f in folds], config.seed)
-    print(f"Frozen features, chosen within four folds: {', '.join(chosen)}", flush=True)
-    run.set_tags({"pretrained.chosen": chosen})
-    return {"accuracies": accuracies, "sentence": reports[0].sentence}
-
-
-def both_sides(model: nn.Module, pictures: ImageSet) -> np.ndarray:
-    """(N, D): mean of the embeddings of each picture and its mirror image."""
-    with torch.no_grad():
-        sides = [features_of(pictures.images, view, model.embed) for view in (plain, mirrored)]
-    return torch.stack(sides).float().mean(0).numpy()
-
-
 def conclude(
     config: Config, run: Run, pictures: ImageSet, folds: Sequence[Fold], winners, results: list[list[FoldResult]],
-    pretrained: dict[str, Any],
+    pretrained: tuple[list[float], str] | None,
 ) -> Outcome:  # fmt: skip
     """Figures, models and the outcome."""
     labels = pictures.labels.numpy()
@@ -296,21 +285,21 @@ def conclude(
         together.append(float((mean.argmax(1) == labels[list(fold.test)]).mean()))
     matrix = confusion_matrix(labels, guessed, labels=range(len(pictures.classes)))
     run.log_figure("confusion_test", plots.confusion_matrix(matrix, pictures.classes))
-    run.log_figure("curves", plots.compared_curves({f"fold {k}": r.history for k, r in enumerate(results[0], 1)}))
+    followed = {f"fold {k}": as_test(result.history) for k, result in enumerate(results[0], 1)}
+    run.log_figure("curves", plots.compared_curves(followed))
     run.log_arrays("right.npz", {"right": np.stack([pooled(seed, folds) for seed in results])})
     size = pictures.images.shape[-2:]
     with tempfile.TemporaryDirectory() as folder:
         for outer, result in enumerate(results[0], 1):
-            meta = {"classes": list(pictures.classes), "size": list(size), "fold": outer, "folds_seed": config.seed}
+            meta = {"classes": list(pictures.classes), "size": list(size), "fold": outer}
+            meta |= {"folds_seed": config.seed, "data_digest": pictures.digest}
             path = Path(folder) / f"model_fold_{outer}.pt"
             save_model(path, result.network, meta)
             run.log_file(path)
     registered = ""
     if config.register:
         registered = "artists" + ("_quick" if config.quick else "_embedded" if is_stand_in(pictures) else "")
-    version = log_classifier(
-        run, results[0][0].network, pictures.classes, size, pictures.images[:2], registered
-    )
+    version = log_classifier(run, results[0][0].network, pictures.classes, size, pictures.images[:2], registered)
     if version:
         champion = promote(registered, version, winners[0].value, pictures.digest)
         run.set_tags({"registered": f"{registered} version {version}", "champion": champion})
@@ -324,9 +313,14 @@ def conclude(
         f"{pictures.name}."
     )
     if pretrained:
-        metrics["test_pretrained_accuracy"] = pretrained["accuracies"]
-        summary += f" With frozen features: {figure(pretrained['accuracies'])}. {pretrained['sentence']}"
+        metrics["test_pretrained_accuracy"], sentence = pretrained
+        summary += f" With frozen features: {figure(pretrained[0])}. {sentence}"
     return Outcome(metrics, summary, config.training_seeds)
+
+
+def as_test(history: Sequence[Mapping[str, float]]) -> list[dict[str, float]]:
+    """What followed a last training, and chose nothing in it, under its right name: the fold's test part."""
+    return [{key.replace("val/", "test/"): value for key, value in epoch.items()} for epoch in history]
 
 
 def figure(shares: Sequence[float]) -> str:

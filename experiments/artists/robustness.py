@@ -17,6 +17,7 @@ Result: no recorded run yet
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Any
 
 import mlflow
 import numpy as np
@@ -31,14 +32,14 @@ from cnnlab.evaluation.robustness import CHANGES, STUDENT
 from cnnlab.experiment import Outcome, main
 from cnnlab.models.saved import load_model
 from cnnlab.plots.robustness import change_sheet, strength_curves
-from cnnlab.reports.nested import outer_fold
-from cnnlab.reports.paintings import PaintingConfig, load_paintings, train_painter
+from cnnlab.reports.paintings import PaintingConfig, load_paintings, train_outer
 from cnnlab.tracking import Run, open_store
 from cnnlab.tracking.models import model_file
 from cnnlab.training import Training, predict
-from cnnlab.training.folds import FoldResult, run_jobs
+from cnnlab.training.folds import run_jobs
 
 SLIGHT = 2.0  # points that an accuracy may lose and still count as unmoved
+CLEAR = 5.0  # points between two means from which on words tell them apart
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,14 @@ class Config(PaintingConfig):
     """Judge the baseline and the best network on changed paintings."""
 
     model: str = ""
-    """a run of artists_improve; the newest finished one on these data unless given"""
+    """a run of artists_improve; the newest finished one on these data and folds unless given"""
+    seeds: int = 1
+    """each fold is asked of one network"""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.seeds != 1:
+            raise ConfigError(f"seeds must be 1, not {self.seeds}: each fold is asked of one network.")
 
 
 def run(config: Config, run: Run) -> Outcome:
@@ -80,13 +88,6 @@ def run(config: Config, run: Run) -> Outcome:
     )
 
 
-def train_outer(
-    pictures: ImageSet, folds: Sequence[Fold], config: PaintingConfig, outer: int, seed: int
-) -> FoldResult:
-    """One training on all folds but the one that tests it."""
-    return train_painter(pictures, [outer_fold(folds, outer)], config, 0, seed, keep_network=True)
-
-
 def trained(config: PaintingConfig, pictures: ImageSet, folds: Sequence[Fold]) -> list[nn.Module]:
     """A configuration's network for each fold."""
     settings = PaintingConfig(
@@ -102,13 +103,14 @@ def best_networks(config: Config, pictures: ImageSet, folds: Sequence[Fold]) -> 
     """The best network for each fold, and where it comes from in words.
 
     Raises:
-        ConfigError: the run that `model` names has no such networks, or was made with other folds.
+        ConfigError: the run that `model` names has no such networks, or they have seen pictures that they would be
+            asked for.
     """
-    source = config.model or newest_run(pictures.digest)
+    source = config.model or newest_run(pictures.digest, config.seed)
     if source:
         loaded = [load_model(model_file(source, f"model_fold_{k}.pt")) for k in range(1, len(folds) + 1)]
-        if any(meta.get("folds_seed") != config.seed for _, meta in loaded):
-            raise ConfigError(f"model={source} was trained on the folds of another seed; give that seed.")
+        for number, (_, meta) in enumerate(loaded, 1):
+            check_unseen(source, meta, number, pictures.digest, config.seed)
         return [network.eval() for network, _ in loaded], f"The best network is that of run {source[:8]}."
     training = Training(
         epochs=config.training.epochs if config.quick else 100, batch_size=32, optimizer="adamw", lr=3e-3,
@@ -124,12 +126,24 @@ def best_networks(config: Config, pictures: ImageSet, folds: Sequence[Fold]) -> 
     )
 
 
-def newest_run(digest: str) -> str:
-    """Id of the newest finished run of artists_improve on these data, or nothing."""
+def check_unseen(source: str, meta: Mapping[str, Any], fold: int, digest: str, seed: int) -> None:
+    """Refuse, with a ConfigError, a network that is not the one that has not seen this fold (from 1) of these data."""
+    if meta.get("fold") != fold:
+        raise ConfigError(
+            f"model={source} has no network that has not seen fold {fold}; give a run of artists_improve."
+        )
+    if meta.get("data_digest") != digest:
+        raise ConfigError(f"model={source} was trained on other pictures or in another size; give that data and size.")
+    if meta.get("folds_seed") != seed:
+        raise ConfigError(f"model={source} was trained on the folds of seed {meta.get('folds_seed')}; give that seed.")
+
+
+def newest_run(digest: str, seed: int) -> str:
+    """Id of the newest finished run of artists_improve on these data and folds, or nothing."""
     client = open_store()
     wanted = (
         "attributes.status = 'FINISHED' and tags.entry_point = 'artists_improve' and tags.quick = 'false' and "
-        f"tags.`data.digest` = '{digest}'"
+        f"tags.`data.digest` = '{digest}' and tags.seed = '{seed}'"
     )
     experiments = [e.experiment_id for e in client.search_experiments()]
     runs: list[mlflow.entities.Run] = client.search_runs(
@@ -188,7 +202,7 @@ def reading(found: Mapping[str, Mapping[str, np.ndarray]], chance: float) -> str
         lost = [change for change in order if of_network[change][-1].mean() <= chance + 0.05]
         text = f"- **{name}** ({_percent(unchanged)} unchanged). Smallest loss at full strength: {order[0]} "
         text += f"({loss[order[0]].mean():.1f} points); largest: {order[-1]} ({loss[order[-1]].mean():.1f} points). "
-        text += f"Within {SLIGHT:g} points of the unchanged pictures: {', '.join(calm) or 'none'}. "
+        text += f"Less than {SLIGHT:g} points lost: {', '.join(calm) or 'none'}. "
         text += f"No better than always naming the most frequent artist ({100 * chance:.0f} %): "
         text += f"{', '.join(lost) or 'none'}."
         lines.append(text)
@@ -197,13 +211,20 @@ def reading(found: Mapping[str, Mapping[str, np.ndarray]], chance: float) -> str
     place = np.mean([best[c][-1].mean() for c in ("translated", "flipped")])
     lines += [
         "",
-        f"At full strength the best network keeps {100 * place:.0f} % where things are moved or mirrored and "
-        f"{100 * tone:.0f} % where brightness or contrast change: it relies more on "
-        f"{'tones than on places' if place > tone else 'places than on tones'}. The negative, which keeps every edge, "
-        f"leaves {100 * best['inverted'][-1].mean():.0f} % (baseline {100 * base['inverted'][-1].mean():.0f} %): "
+        f"At full strength the best network has {100 * place:.0f} % right where things are moved or mirrored and "
+        f"{100 * tone:.0f} % where brightness or contrast change: {relies(place, tone)} as strong as these changes "
+        "are. The negative, which keeps every edge, leaves "
+        f"{100 * best['inverted'][-1].mean():.0f} % (baseline {100 * base['inverted'][-1].mean():.0f} %): "
         f"{'edges and drawing alone are not enough' if best['inverted'][-1].mean() < 0.5 else 'drawing carries much'}.",
     ]
     return "\n".join(lines)
+
+
+def relies(place: float, tone: float) -> str:
+    """What mean accuracies under changes of place and of tone say, where they are clearly apart."""
+    if abs(place - tone) < CLEAR / 100:
+        return "places and tones weigh alike,"
+    return f"it relies more on {'tones than on places' if place > tone else 'places than on tones'},"
 
 
 def _percent(shares: np.ndarray) -> str:

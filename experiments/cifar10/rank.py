@@ -242,11 +242,12 @@ def table(entries: list[Entry], config: Config, data: Cifar10) -> str:
         "# CIFAR-10 under one budget", "",
         f"{stated(config)} Pixels: {data.pixels}. {len(data.train)} training images, {len(data.test)} test images "
         "judged once, one seed. Networks share a rank where the 95 % interval of their difference on the same test "
-        "images has zero in it; another seed may move an accuracy by more than that. `elsewhere` has the best figures "
-        "of public repositories after full trainings on the official pixels: not measured here.", "",
+        "images has zero in it; another seed may move an accuracy by more than that. Memory is the peak while training: "
+        "on a CPU that of the whole process, with libraries and data set. `elsewhere` has the best figures of public "
+        "repositories after full trainings on the official pixels: not measured here.", "",
         "| rank | network | paper | test accuracy, % | 95 % interval | val, % | parameters, M | multiply-adds, M | "
-        "train images/s | images seen | latency, ms | memory, MB | % per minute | elsewhere, % |",
-        "|---|---|---|---|---|---|---|---|---|---|---|---|---|---|",
+        "training, s | train images/s | images seen | latency, ms | memory, MB | % per minute | elsewhere, % |",
+        "|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|",
     ]  # fmt: skip
     for rank, entry in zip(ranks(entries), entries, strict=True):
         f = entry.figures
@@ -254,7 +255,8 @@ def table(entries: list[Entry], config: Config, data: Cifar10) -> str:
         lines.append(
             f"| {rank} | {entry.name} | {family(entry.name)} | {100 * f['test_accuracy']:.2f} | {100 * low:.2f}–"
             f"{100 * high:.2f} | {100 * f['val_accuracy']:.2f} | {f['parameters'] / 1e6:.2f} | "
-            f"{f['multiply_adds'] / 1e6:.1f} | {f['train_images_per_second']:.0f} | {f['images_seen']:.0f} | "
+            f"{f['multiply_adds'] / 1e6:.1f} | {f['train_seconds']:.0f} | {f['train_images_per_second']:.0f} | "
+            f"{f['images_seen']:.0f} | "
             f"{f['latency_ms']:.1f} | {f['memory_mb']:.0f} | "
             f"{100 * f['test_accuracy'] / (f['train_seconds'] / 60):.1f} | {ELSEWHERE.get(entry.name, '–')} |"
         )

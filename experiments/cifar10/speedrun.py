@@ -39,7 +39,7 @@ from cnnlab.tracking import Run
 from cnnlab.training import Fit, Training, fit
 from cnnlab.training.views import Views, predict_views
 
-WHITENED = 5000  # images that the first layer is computed from
+WHITENED = 5000  # images or a few more, that the first layer is computed from
 
 
 @dataclass(frozen=True)
@@ -52,8 +52,15 @@ class Config(Experiment):
     """convolutions of a stage"""
     training: Training = field(
         default_factory=lambda: Training(
-            epochs=10, batch_size=1000, optimizer="muon", lr=0.01, weight_decay=0.01, schedule="one_cycle", ema=0.99,
-            label_smoothing=0.2, monitor="last",
+            epochs=10,
+            batch_size=1000,
+            optimizer="muon",
+            lr=0.01,
+            weight_decay=0.01,
+            schedule="one_cycle",
+            ema=0.99,
+            label_smoothing=0.2,
+            monitor="last",
         )
     )
     augmentation: Augmentation = field(default_factory=lambda: Augmentation(shift=2))
@@ -111,13 +118,19 @@ def train_once(config: Config, data: Cifar10, run: Run, seed: int) -> tuple[nn.M
     """Whiten and train; the first seed's metrics are the run's own, those of the others carry the seed."""
     prefix = "" if seed == config.seed else f"seed_{seed}/"
     torch.manual_seed(seed)
-    model = build_model("speednet", len(data.train.classes), widths=config.widths, depth=config.depth)
+    model = whitened(config, data)
     history = fit(
-        model.whiten(data.train.images[:WHITENED]), AlternatingFlips(data.train, seed), data.val, config.training,
-        seed=seed, transform=config.augmentation, title=f"seed {seed}",
+        model, AlternatingFlips(data.train, seed), data.val, config.training, seed=seed,
+        transform=config.augmentation, title=f"seed {seed}",
         on_epoch=lambda epoch, values: run.log_metrics({prefix + k: v for k, v in values.items()}, epoch),
     )  # fmt: skip
     return model, history
+
+
+def whitened(config: Config, data: Cifar10) -> nn.Module:
+    """The untrained network, its first layer computed from images of all classes (folders come class by class)."""
+    model = build_model("speednet", len(data.train.classes), widths=config.widths, depth=config.depth)
+    return model.whiten(data.train.images[:: max(1, len(data.train) // WHITENED)])
 
 
 if __name__ == "__main__":

@@ -87,6 +87,7 @@ def run(config: Config, run: Run) -> Outcome:
         f"{config.model} ({parameters / 1e6:.2f} million parameters): {tests.mean().item():.2f} %{spread} of "
         f"{len(data.test)} test images right ({data.pixels}), epoch chosen on {len(data.val)} validation images.",
         seeds, variant=config.model,
+        note="" if data.pixels == "official" else f"{data.pixels}, not the official pixels",
     )  # fmt: skip
 
 

@@ -122,11 +122,11 @@ def run(config: Config, run: Run) -> Outcome:
     for row in rows:
         key = row["name"].replace(" ", "_")
         metrics |= {f"test_accuracy_{key}": float(row["right"].mean()), f"train_seconds_{key}": row["seconds"]}
-    best = max(rows, key=lambda row: row["right"].mean())
+    ways = ", ".join(f"{r['name']} {100 * r['right'].mean():.1f} % ({r['seconds']:.0f} s)" for r in rows)
     return Outcome(
         metrics,
-        f"Best of {len(rows)} ways: {best['name']}, {100 * best['right'].mean():.1f} % of {len(test)} test images "
-        f"({data.pixels}) from {len(train)} training images, {best['seconds']:.0f} s. {first.sentence}",
+        f"Right of {len(test)} test images ({data.pixels}) after {len(train)} training images: {ways}. "
+        f"{first.sentence}",
         [config.seed], note="" if first.complete else first.sentence,
     )  # fmt: skip
 

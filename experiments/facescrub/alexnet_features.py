@@ -9,9 +9,9 @@ convolution knows patterns of one size, and a face is made of small and large on
 activations are divided by their length, and turned into the principal components of the training vectors, of which all
 are kept: a turn of the axes that loses nothing of the training set, but makes training a matter of seconds. On them a
 fully connected network learns: one hidden layer, ReLU, dropout, the people. The best epoch is chosen by the loss on
-validation; test is judged once, at the end, on the mean over each face, its mirror image and both enlarged a little. The stored network
-(model.pt) is one piece, AlexNet up to conv4 and the fully connected network, with the turn folded into its first layer;
-`facescrub_predict`, `explain` and `facescrub_guided_backprop` take it.
+validation; test is judged once, at the end, on the mean over each face, its mirror image and both enlarged a little.
+The stored network (model.pt) is one piece, AlexNet up to conv4 and the fully connected network, with the turn folded
+into its first layer; `facescrub_predict`, `explain` and `facescrub_guided_backprop` take it.
 
 The same recipe on every other convolution and on the last pooled map makes the curve of accuracy by layer; AlexNet's
 layers of 4096 units are not in it. Sizes, scaling and views were chosen by cross-validation within the training and
@@ -23,7 +23,7 @@ Result: no recorded run yet
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Literal
 
 import numpy as np
@@ -222,7 +222,7 @@ def store(config: Config, run: Run, backbone: Backbone, chosen: Judged, data: Fa
     )
     probe.set_head(chosen.heads[best], chosen.projection)
     log_classifier(
-        run, probe.eval(), data.people, config.largest, data.val.images[:2], half=True, meta={"mirror": True}
+        run, probe.eval(), data.people, config.largest, data.val.images[:2], half=True, meta=asdict(config.views)
     )
 
 

@@ -9,7 +9,8 @@ seed's answer to every face (predictions_test.csv).
 
 Light and shade are taken out of each face first (`scaling=local`).
 
-The settings were chosen by cross-validation within the training and validation faces. Test chooses nothing: its curve
+The settings follow five-fold cross-validation of a few variants (scaling, augmentation, gain, mixup) over the training
+and validation faces together, so that the accuracy on validation is not an unseen one. Test chooses nothing: its curve
 is drawn because the question asks for it, and the accuracy reported is that of the last epoch, whatever the curve did
 before. A face is judged by the mean over itself and its mirror image.
 

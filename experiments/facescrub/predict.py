@@ -130,7 +130,7 @@ def load_namer(model: str) -> tuple[nn.Module, tuple[str, ...], tuple[int, int],
     network, meta = load_model(path)
     if "classes" not in meta or "size" not in meta:
         raise ConfigError(f"model={model} does not say which classes it knows; name a run of facescrub_finetune.")
-    views = Views(bool(meta.get("mirror", True)), tuple(meta.get("zooms", (1.0,))))
+    views = Views(bool(meta.get("mirror", True)), tuple(meta.get("zooms", (1.0,))), int(meta.get("shift", 0)))
     return network, tuple(meta["classes"]), tuple(meta["size"]), views
 
 

@@ -16,6 +16,7 @@ from cnnlab.models.simple_cnn import Layout
 from cnnlab.models.trace import on_meta
 from cnnlab.reports.ablation import Variant, run_variants
 from cnnlab.reports.ablation_words import log_ablation, metrics
+from cnnlab.reports.nested import outer_fold
 from cnnlab.tracking import Run
 from cnnlab.training import Training
 from cnnlab.training.folds import FoldResult, train_fold
@@ -86,6 +87,11 @@ def train_painter(
         partial(config.build, len(pictures.classes)), pictures, folds[fold], config.training,
         transform=config.augmentation, seed=seed, keep_network=keep_network, views=config.views,
     )  # fmt: skip
+
+
+def train_outer(pictures: ImageSet, folds: Sequence[Fold], config: PaintingConfig, outer: int, seed: int) -> FoldResult:
+    """One training on all folds but the one that tests it, for settings that choose nothing; with its network."""
+    return train_painter(pictures, [outer_fold(folds, outer)], config, 0, seed, keep_network=True)
 
 
 def run_painting_variants(

@@ -1,6 +1,7 @@
 """Features of several views of each image, computed once and held in memory: the data set that a head trains on."""
 
 from collections.abc import Callable
+from itertools import product
 
 import torch
 from torch import Tensor
@@ -16,10 +17,11 @@ View = Callable[[Tensor], Tensor]
 
 def looks(views: Views) -> list[View]:
     """What `predict_views` looks at, as functions: the image as it is comes first, if it is among them."""
+    sides = (False, True) if views.mirror else (False,)
     return [
-        lambda images, zoom=zoom, mirrored=mirrored: look(images.float() / 255, zoom, mirrored)
-        for zoom in views.zooms for mirrored in ((False, True) if views.mirror else (False,))
-    ]  # fmt: skip
+        lambda images, zoom=zoom, mirrored=mirrored, shift=shift: look(images.float() / 255, zoom, mirrored, shift)
+        for zoom, mirrored, shift in product(views.zooms, sides, views.shifts)
+    ]
 
 
 @torch.inference_mode()
