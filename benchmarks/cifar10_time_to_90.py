@@ -5,8 +5,9 @@
 The student recipe: ResNet-18 with the CIFAR stem, SGD with momentum 0.9, weight decay 5e-4, cosine schedule from 0.1,
 batches of 128 of mirrored and shifted images by torchvision, in 32 bit, contiguous. Ours: `cifar10_speedrun` as it
 stands, on the same 45,000 images, its whitening counted. Both are judged on the same 5,000, ours after every epoch, the
-recipe ten times in one; the clock runs while they train, not while they are judged. The recipe is stopped once it has reached 90 %, or has trained `limit` times as long as ours
-needed: the ratio is then a lower bound, and the summary says so.
+recipe ten times in one; the clock runs while they train, not while they are judged. The recipe is stopped once it has
+reached 90 %, or has trained `limit` times as long as ours needed: the ratio is then a lower bound, and the summary says
+so.
 """
 
 import os

@@ -212,8 +212,8 @@ def reading(found: Mapping[str, Mapping[str, np.ndarray]], chance: float) -> str
     lines += [
         "",
         f"At full strength the best network has {100 * place:.0f} % right where things are moved or mirrored and "
-        f"{100 * tone:.0f} % where brightness or contrast change: {relies(place, tone)} as strong as these changes "
-        "are. The negative, which keeps every edge, leaves "
+        f"{100 * tone:.0f} % where brightness or contrast change: at these strengths "
+        f"{relies(place, tone)}. The negative, which keeps every edge, leaves "
         f"{100 * best['inverted'][-1].mean():.0f} % (baseline {100 * base['inverted'][-1].mean():.0f} %): "
         f"{'edges and drawing alone are not enough' if best['inverted'][-1].mean() < 0.5 else 'drawing carries much'}.",
     ]
@@ -223,8 +223,8 @@ def reading(found: Mapping[str, Mapping[str, np.ndarray]], chance: float) -> str
 def relies(place: float, tone: float) -> str:
     """What mean accuracies under changes of place and of tone say, where they are clearly apart."""
     if abs(place - tone) < CLEAR / 100:
-        return "places and tones weigh alike,"
-    return f"it relies more on {'tones than on places' if place > tone else 'places than on tones'},"
+        return "places and tones weigh alike"
+    return f"it relies more on {'tones than on places' if place > tone else 'places than on tones'}"
 
 
 def _percent(shares: np.ndarray) -> str:

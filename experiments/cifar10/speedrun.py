@@ -39,7 +39,7 @@ from cnnlab.tracking import Run
 from cnnlab.training import Fit, Training, fit
 from cnnlab.training.views import Views, predict_views
 
-WHITENED = 5000  # images or a few more, that the first layer is computed from
+WHITENED = 5000  # images, or somewhat more, from which the first layer is computed
 
 
 @dataclass(frozen=True)

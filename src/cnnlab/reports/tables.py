@@ -31,8 +31,12 @@ from cnnlab.reports.shortcut_page import shortcut_page
 BEGIN, END = "<!-- results:begin -->", "<!-- results:end -->"
 NO_RECORD = "no recorded run yet"
 _WIDTH = 118
-# figures of single classes and views, and of memory and waiting: docs/results.md has them
-_DETAIL = re.compile(r"_iou_|_plain$|data_wait|memory_mb|^share_")
+# figures of single classes and views, of memory and waiting, and what each of many networks costs: docs/results.md has
+# them
+_DETAIL = re.compile(
+    r"_iou_|_plain$|data_wait|memory_mb|^share_|_strongest$|"
+    r"^(val_accuracy|parameters|multiply_adds|latency_ms|train_images_per_second|train_seconds|images_seen)_"
+)
 _RESULTS_PAGE = """# All recorded figures
 
 Made by `python -m cnnlab.reports.tables` from `results/*.json`, which the runs themselves wrote.
@@ -89,10 +93,16 @@ def outdated(root: Path) -> dict[Path, str]:
 def headlines(records: Iterable[Record]) -> list[Record]:
     """The records without their details, and without `shortcut_check`, whose figures have a page of their own."""
     return [
-        replace(record, metrics={k: v for k, v in record.metrics.items() if not _DETAIL.search(k)} or record.metrics)
+        replace(record, metrics={k: v for k, v in record.metrics.items() if not _is_detail(k, record)} or record.metrics)
         for record in records
         if not record.entry_point.startswith(SHORTCUTS)
     ]
+
+
+def _is_detail(metric: str, record: Record) -> bool:
+    # an ablation has one figure of its own and one for each variant, which are details; a ranking has the latter alone
+    variant = metric.startswith("test_accuracy_") and "test_accuracy" in record.metrics
+    return variant or bool(_DETAIL.search(metric))
 
 
 def fill_readme(text: str, records: Iterable[Record], source: str | Path = "README.md") -> str:
