@@ -55,6 +55,11 @@ class Config(PaintingConfig):
         super().__post_init__()
         if self.seeds != 1:
             raise ConfigError(f"seeds must be 1, not {self.seeds}: each fold is asked of one network.")
+        if self.training.monitor != "last" or self.training.schedule == "plateau":
+            raise ConfigError(
+                "training.monitor must be last and training.schedule not plateau: these networks are trained on all "
+                "folds but their test part, and nothing is left to choose by."
+            )
 
 
 def run(config: Config, run: Run) -> Outcome:

@@ -242,9 +242,9 @@ def table(entries: list[Entry], config: Config, data: Cifar10) -> str:
         "# CIFAR-10 under one budget", "",
         f"{stated(config)} Pixels: {data.pixels}. {len(data.train)} training images, {len(data.test)} test images "
         "judged once, one seed. Networks share a rank where the 95 % interval of their difference on the same test "
-        "images has zero in it; another seed may move an accuracy by more than that. Memory is the peak in training, on "
-        "a CPU that of the whole process, libraries and data set included. `elsewhere` has the best figures of public "
-        "repositories after full trainings on the official pixels: not measured here.", "",
+        "images has zero in it; another seed may move an accuracy by more than that. Memory is the peak in training, "
+        "on a CPU that of the whole process, libraries and data set included. `elsewhere` has the best figures of "
+        "public repositories after full trainings on the official pixels: not measured here.", "",
         "| rank | network | paper | test accuracy, % | 95 % interval | val, % | parameters, M | multiply-adds, M | "
         "training, s | train images/s | images seen | latency, ms | memory, MB | % per minute | elsewhere, % |",
         "|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|",

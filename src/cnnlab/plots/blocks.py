@@ -56,10 +56,10 @@ def building_block(operations: Sequence[Operation], title: str, subtitle: str = 
 
 
 def label(operation: Operation) -> list[str]:
-    """The lines that stand in an operation's box."""
+    """The lines that stand in an operation's box; maps are columns × rows × channels, kernels rows × columns."""
     entering, leaving = operation.channels
     height, width = (*operation.output[1:], 1, 1)[:2]
-    kernel = "{1}×{0} ".format(*operation.kernel) if operation.kernel else ""
+    kernel = "{}×{} ".format(*operation.kernel) if operation.kernel else ""
     same = f"{leaving} channels" if leaving else ""
     if operation.kind in ("input", "output"):
         return [operation.kind, f"{width}×{height}×{operation.output[0]}"]
@@ -85,7 +85,7 @@ def label(operation: Operation) -> list[str]:
 
 def _stride(operation: Operation) -> str:
     rows, columns = operation.stride
-    return f"stride {rows}" if rows == columns else f"stride {columns}×{rows}"
+    return f"stride {rows}" if rows == columns else f"stride {rows}×{columns}"
 
 
 @dataclass
@@ -129,8 +129,11 @@ class _Drawing:
         self.after = {o.name: [n.name for n in operations if o.name in n.inputs] for o in operations}
         self.order = {o.name: place for place, o in enumerate(operations)}
         self.boxes = {o.name: _box(o) for o in operations}
+        widest = max(box.width for box in self.boxes.values())
+        for box in self.boxes.values():
+            box.width = box.width if box.sign else widest
         self.meeting = self._meetings([o.name for o in operations])
-        self.lines: list[tuple[list[tuple[float, float]], bool]] = []  # points, and whether an arrow ends it
+        self.lines: list[list[tuple[float, float]]] = []  # each ends in an arrow
         self.column = self._column(operations[0].name, "")
         self.extent = self._extent(self.column)
         self._place(self.column, 0.0, 0.0)
@@ -221,11 +224,11 @@ class _Drawing:
                        (target.x + target.width / 2, target.y))  # fmt: skip
 
     def _line(self, *points: tuple[float, float]) -> None:
-        self.lines.append((list(points), True))
+        self.lines.append(list(points))
 
     # ---- ink ---------------------------------------------------------------------------------------------------------
     def draw(self, axes: Axes) -> None:
-        for points, _ in self.lines:
+        for points in self.lines:
             axes.plot(*zip(*points, strict=True), color=INK, linewidth=1.1, solid_joinstyle="round", zorder=1)
             axes.annotate("", points[-1], points[-2], zorder=1, arrowprops={
                 "arrowstyle": "-|>", "color": INK, "linewidth": 1.1, "shrinkA": 0, "shrinkB": 0, "mutation_scale": 9,

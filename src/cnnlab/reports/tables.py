@@ -92,11 +92,9 @@ def outdated(root: Path) -> dict[Path, str]:
 
 def headlines(records: Iterable[Record]) -> list[Record]:
     """The records without their details, and without `shortcut_check`, whose figures have a page of their own."""
-    return [
-        replace(record, metrics={k: v for k, v in record.metrics.items() if not _is_detail(k, record)} or record.metrics)
-        for record in records
-        if not record.entry_point.startswith(SHORTCUTS)
-    ]
+    kept = [record for record in records if not record.entry_point.startswith(SHORTCUTS)]
+    shown = [{k: v for k, v in record.metrics.items() if not _is_detail(k, record)} for record in kept]
+    return [replace(record, metrics=metrics or record.metrics) for record, metrics in zip(kept, shown, strict=True)]
 
 
 def _is_detail(metric: str, record: Record) -> bool:
