@@ -56,11 +56,11 @@ class Config(Experiment):
     """the speed run's settings"""
 
     def __post_init__(self) -> None:
-        if not 0 < self.target < 1:
-            raise ConfigError(f"target must be a share between 0 and 1, not {self.target}.")
+        if not 0 <= self.target < 1:
+            raise ConfigError(f"target must be a share of at least 0 and below 1, not {self.target}.")
 
     def shrunk(self) -> "Config":
-        return replace(self, target=0.01, limit=1.0, epochs=1, workers=0, model="resnet20", ours=self.ours.shrunk())
+        return replace(self, target=0.0, limit=1.0, epochs=1, workers=0, model="resnet20", ours=self.ours.shrunk())
 
 
 class Augmented(Dataset):

@@ -12,7 +12,7 @@ from cnnlab.data.imageset import ImageSet
 from cnnlab.errors import ConfigError
 from cnnlab.models import build_model
 from cnnlab.training import Training
-from cnnlab.training.folds import pooled, run_jobs, train_fold
+from cnnlab.training.folds import pooled, run_jobs, train_fold, worker_pool
 
 FAST = Training(epochs=3, batch_size=8, optimizer="adam", lr=1e-2, monitor="last", precision="32-true", prefetch=0)
 BUILD = partial(build_model, "simple_cnn", 2, size=12, kernels=(3,), strides=(2,), depths=(4,), hidden=8)
@@ -75,3 +75,31 @@ def test_jobs_run_in_other_processes_and_their_errors_are_raised_here():
     assert all(pid != os.getpid() and threads == 1 for _, pid, threads in done.values())
     with pytest.raises(ConfigError, match="job 0 cannot be done"):
         list(run_jobs(refuse, [(0,), (0,)], workers=2))
+
+
+def accuracies(done) -> list[tuple[int, float, np.ndarray]]:
+    return sorted(((index, r.val_accuracy, r.probabilities) for index, r in done), key=lambda row: row[0])
+
+
+def test_a_pool_that_serves_two_calls_gives_what_no_pool_gives():
+    pictures = bright_and_dark()
+    folds = five_folds(pictures.labels)
+    jobs = [(BUILD, pictures, fold, FAST) for fold in folds[:2]]
+    work = partial(train_fold, keep_network=True)
+    alone = accuracies(run_jobs(work, jobs, workers=1))
+    with worker_pool(2) as pool:
+        assert {value[1] for _, value in run_jobs(process_and_threads, [(n,) for n in range(4)], pool=pool)} <= set(
+            process.pid for process in pool._processes.values()
+        )
+        done = list(run_jobs(work, jobs, pool=pool))
+        processes = list(pool._processes.values())
+    for (place, val, probabilities), (other, same, equal) in zip(alone, accuracies(done), strict=True):
+        assert (place, val) == (other, same) and np.allclose(probabilities, equal, atol=1e-6)
+    assert all(isinstance(result.network, torch.nn.Module) for _, result in done)
+    assert not any(process.is_alive() for process in processes), "they end with the block"
+
+
+def test_one_worker_needs_no_pool():
+    with worker_pool(1) as pool:
+        assert pool is None
+        assert list(run_jobs(process_and_threads, [(2,)], 1, pool))[0][1][1] == os.getpid()

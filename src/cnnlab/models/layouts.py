@@ -87,15 +87,19 @@ def torchvision_layout(path: Path, model: nn.Module) -> Weights:
 def from_torchvision(state: Weights, model: nn.Module) -> Weights:
     """Names of torchvision -> ours, by the `rename_torchvision` of the network's module where the names differ.
 
-    Names that are ours already stay, and so do all of a file that is of another network.
+    Names that are ours already stay, and so do all of a file that is of another network. Auxiliary heads that the
+    network does without are left out.
     """
     rename = getattr(sys.modules[type(model).__module__], "rename_torchvision", None)
     if rename is None or state.keys() <= model.state_dict().keys():
         return state
     try:
-        return rename(state)
+        renamed = rename(state)
     except (IndexError, KeyError, ValueError):
         return state
+    own = model.state_dict().keys()
+    heads = any(key.startswith("aux.") for key in own)
+    return {key: value for key, value in renamed.items() if heads or not key.startswith("aux.")}
 
 
 def rename(state: Weights, patterns: Sequence[tuple[str, str]]) -> Weights:

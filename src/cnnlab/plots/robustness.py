@@ -27,7 +27,7 @@ def strength_curves(
     columns = 4
     rows = -(-len(changes) // columns)
     figure = new_figure(3.6 * columns, 3.1 * rows)
-    panels = figure.subplots(rows, columns, sharey=True, squeeze=False).flat
+    panels = list(figure.subplots(rows, columns, sharey=True, squeeze=False).flat)
     for axes, (name, change) in zip(panels, changes.items(), strict=False):
         clean(axes)
         places = np.arange(1 + len(change.strengths))
@@ -39,7 +39,7 @@ def strength_curves(
         axes.set_title(f"{name}{f', {change.unit}' if change.unit else ''}", fontsize=9)
         axes.set_xticks(places, ["none", *map(change.label, change.strengths)], fontsize=8)
         axes.set_ylim(0, 100)
-    for axes in list(panels):
+    for axes in panels[len(changes) :]:
         axes.set_axis_off()
     first = figure.axes[0]
     first.set_ylabel("test accuracy, %", fontsize=9)

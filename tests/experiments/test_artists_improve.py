@@ -1,0 +1,176 @@
+"""The nested study: a fold's pictures choose nothing for it, a stopped run repeats nothing, settings are refused."""
+
+import importlib.util
+import sys
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from cnnlab.data.folds import five_folds
+from cnnlab.data.imageset import ImageSet
+from cnnlab.errors import ConfigError
+from cnnlab.models import build_model
+from cnnlab.models.simple_cnn import Layout
+from cnnlab.reports import paintings
+from cnnlab.reports.frozen import both_sides
+from cnnlab.search import Search
+from cnnlab.tracking import Run
+from cnnlab.training import Training
+from cnnlab.training.folds import FoldResult
+
+PICTURES = ImageSet(
+    torch.arange(50, dtype=torch.uint8).view(-1, 1, 1, 1).expand(50, 3, 12, 12).contiguous(), torch.arange(50) % 2,
+    ("one", "other"), "numbered", "all",
+)  # fmt: skip
+FOLDS = five_folds(PICTURES.labels)
+
+
+@pytest.fixture
+def study(repository, monkeypatch, tmp_path):
+    """The study on pictures that stand for nothing, in a folder of its own, without MLflow's model files."""
+    spec = importlib.util.spec_from_file_location("artists_improve", repository / "studies/artists_improve.py")
+    module = importlib.util.module_from_spec(spec)
+    monkeypatch.setitem(sys.modules, spec.name, module)
+    spec.loader.exec_module(module)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(
+        module, "load_paintings", lambda config, run: (PICTURES, five_folds(PICTURES.labels, config.seed))
+    )
+    monkeypatch.setattr(module, "log_classifier", lambda *args, **kwargs: None)
+    monkeypatch.setattr(module.plots, "learning_curves", lambda *args, **kwargs: None)
+    monkeypatch.setattr(module, "FIRST", {"lrn": module.PLAIN | {"norm": "lrn"}, "plain": module.PLAIN})
+    return module
+
+
+class Trainer:
+    """Stands in for trainings: knows which pictures each configuration gets right, and notes what it was given."""
+
+    def __init__(self, module, monkeypatch, right, stop_at=0):
+        self.right, self.stop_at, self.calls = right, stop_at, []
+        for place in (module, paintings):
+            monkeypatch.setattr(place, "train_painter", self)
+
+    def __call__(self, pictures, folds, config, fold, seed, keep_network=False):
+        part = folds[fold]
+        self.calls.append((config.layout.norm, part, seed, keep_network))
+        if len(self.calls) == self.stop_at:
+            raise KeyboardInterrupt
+        right = np.array([self.right(config, i) for i in part.test])
+        wrong = 1 - PICTURES.labels[list(part.test)].numpy()
+        probabilities = np.eye(2, dtype=np.float32)[np.where(right, 1 - wrong, wrong)]
+        val = float(np.mean([self.right(config, i) for i in part.val]))
+        network = build_model("simple_cnn", 2, size=12, kernels=(3,), strides=(2,), depths=(2,), hidden=2)
+        history = [{"epoch": 1, "train/loss": 1.0, "train/accuracy": 1.0, "val/loss": 1.0, "val/accuracy": val}]
+        return FoldResult(right, probabilities, 1.0, val, history, 1, 0.1, network if keep_network else None)
+
+
+def settings(study, **changes):
+    search = Search(trials=2, storage="sqlite:///studies.db")
+    return study.Config(search=search, seeds=1, workers=1, epochs=1, backbones=(), register=False, **changes)
+
+
+def tempting(config, picture):
+    """`lrn` knows every picture of the first fold and few others, `plain` none of it and most others."""
+    first = picture in FOLDS[0].test
+    return first or picture % 5 == 0 if config.layout.norm == "lrn" else not first and picture % 5 != 0
+
+
+def test_a_fold_s_pictures_choose_nothing_for_it(study, monkeypatch):
+    trainer = Trainer(study, monkeypatch, tempting)
+    outcome = study.run(settings(study), Run.inactive())
+    assert outcome.metrics["test_accuracy"][0] == 0.0, "what is best on the first fold was not chosen for it"
+    searched = [part for _, part, _, last in trainer.calls if not last]
+    assert len(searched) == 2 * 10 and len({(norm, part) for norm, part, _, _ in trainer.calls}) == 25
+    for norm, part, _, last in trainer.calls:
+        assert not set(part.train) & {*part.val, *part.test}
+        assert len(part.train) == (40 if last else 30)
+    last = {part.test: norm for norm, part, _, kept in trainer.calls if kept}
+    assert last[FOLDS[0].test] == "none" and len(last) == 5
+    others = [k for k in range(1, 5) if last[FOLDS[k].test] == "none"]
+    for k in others:
+        expected = np.mean([tempting(paintings.PaintingConfig(), i) for i in FOLDS[k].test])
+        assert outcome.metrics["test_accuracy"][k] == pytest.approx(expected)
+    assert outcome.metrics["test_accuracy"] == outcome.metrics["test_seeds_together_accuracy"], (
+        "one seed is all of them"
+    )
+
+
+def test_val_accuracy_is_the_mean_of_the_other_folds(study, monkeypatch):
+    Trainer(study, monkeypatch, lambda config, picture: picture in FOLDS[2].test or config.layout.norm == "never")
+    outcome = study.run(settings(study), Run.inactive())
+    assert outcome.metrics["val_accuracy"] == [0.25, 0.25, 0.0, 0.25, 0.25]
+    assert outcome.metrics["test_accuracy"] == [0.0, 0.0, 1.0, 0.0, 0.0]
+
+
+@pytest.mark.parametrize("stop_at", [7, 23])
+def test_a_stopped_study_takes_over_what_is_trained(study, monkeypatch, stop_at):
+    trainer = Trainer(study, monkeypatch, tempting, stop_at)
+    with pytest.raises(KeyboardInterrupt):
+        study.run(settings(study), Run.inactive())
+    outcome = study.run(settings(study), Run.inactive())
+    assert len(trainer.calls) == 26, "25 trainings and the one that was stopped"
+    assert len({(norm, part, seed) for norm, part, seed, _ in trainer.calls}) == 25
+    assert outcome.metrics["test_accuracy"][0] == 0.0
+    again = study.run(settings(study), Run.inactive())
+    assert len(trainer.calls) == 26 and again.metrics == outcome.metrics, "a finished one is only told again"
+
+
+def test_trainings_on_other_folds_are_not_taken_over(study, monkeypatch):
+    """Seed 1 deals out other folds: what was trained on those of seed 0 has seen pictures that are now test."""
+    trainer = Trainer(study, monkeypatch, tempting)
+    winners = [study.PLAIN] * 5
+    for seed, seeds in ((0, 2), (1, 1)):
+        config = replace(settings(study, seed=seed), seeds=seeds)
+        study.last_trainings(config, PICTURES, five_folds(PICTURES.labels, seed), winners, 1, None)
+    assert len(trainer.calls) == 15
+
+
+def test_every_parameter_of_the_space_reaches_the_training(study):
+    base = settings(study)
+    first = study.config_of(study.PLAIN, base, 7)
+    assert (first.training.epochs, first.seed, first.training.monitor) == (7, 0, "last")
+    for name, distribution in study.SPACE.items():
+        other = next(v for v in (*getattr(distribution, "choices", ()), 5e-4) if v != study.PLAIN[name])
+        assert study.config_of(study.PLAIN | {name: other}, base, 7) != first, name
+    for params in study.FIRST.values():
+        assert params.keys() == study.SPACE.keys()
+        assert study.config_of(params, base, 7).build(11)
+
+
+def test_the_study_s_own_first_trials_can_be_built(study, repository):
+    for params in (study.TOGETHER, study.TOGETHER | {"depths": "48-96-192-192", "head": "average", "norm": "weight"}):
+        network = study.config_of(params, study.Config(), 1).build(11)
+        assert network(torch.rand(2, 3, 50, 50)).shape == (2, 11)
+
+
+def test_unfit_settings_are_refused_in_a_sentence(study):
+    with pytest.raises(ConfigError, match="chooses layout, training, augmentation and views itself"):
+        study.Config(training=Training(epochs=3))
+    with pytest.raises(ConfigError, match="chooses layout"):
+        study.Config(layout=Layout(norm="batch"))
+    with pytest.raises(ConfigError, match="epochs must be at least 0"):
+        study.Config(epochs=-1)
+    with pytest.raises(ConfigError, match="Did you mean 'efficientnet_lite0'"):
+        study.Config(backbones=("efficientnet_lite_0",))
+    with pytest.raises(ConfigError, match="sizes must be one or more, each at least 32"):
+        study.Config(sizes=())
+    with pytest.raises(ConfigError, match="weights=random knows nothing"):
+        study.Config(weights="random")
+    quick = study.Config(quick=True).shrunk()
+    assert (quick.weights, quick.search.trials, quick.workers) == ("random", 1, 1)
+
+
+def test_a_picture_and_its_mirror_image_have_the_same_features():
+    class Corners(torch.nn.Module):
+        def embed(self, x):
+            return x[:, :, 0, 0]
+
+    pixels = torch.randint(0, 256, (4, 3, 8, 8), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
+    pictures = ImageSet(pixels, torch.zeros(4, dtype=torch.long), ("only",), "made", "all")
+    turned = replace(pictures, images=pixels.flip(-1))
+    found = both_sides(Corners(), pictures)
+    assert found.shape == (4, 3) and np.allclose(found, both_sides(Corners(), turned), atol=1e-6)
+    expected = (pixels[:, :, 0, 0].float() + pixels[:, :, 0, -1].float()) / 510
+    assert np.allclose(found, expected, atol=1e-3)
