@@ -30,6 +30,7 @@ from cnnlab.errors import ConfigError
 from cnnlab.evaluation.comparison import paired_interval, wilson_interval
 from cnnlab.experiment import Experiment, Outcome, checkpoint_path, fingerprint, main
 from cnnlab.models.pretrained import WeightsReport, pretrained_model
+from cnnlab.models.registry import model_settings
 from cnnlab.plots.ranking import accuracy_over_time
 from cnnlab.tracking import Run
 from cnnlab.training import Training, fit
@@ -70,6 +71,7 @@ class Config(Experiment):
         for name, least in (("size", 32), ("train_images", 20), ("val_images", 10)):
             if getattr(self, name) < least:
                 raise ConfigError(f"{name} must be at least {least}, not {getattr(self, name)}.")
+        model_settings(self.backbone)  # an unknown name ends here, before the data are read
         if self.weights == "random" and not self.quick:
             raise ConfigError("weights=random leaves nothing to transfer; the last scenario starts from them anyway.")
 

@@ -77,7 +77,7 @@ class Config(Experiment):
     training: Training = field(
         default_factory=lambda: Training(
             epochs=80, batch_size=64, optimizer="adamw", lr=1e-3, weight_decay=0.01, schedule="cosine",
-            label_smoothing=0.1, precision="32-true",
+            precision="32-true",
         )
     )  # fmt: skip
     views: Views = field(default_factory=lambda: Views(mirror=True, zooms=(1.0, 1.1)))

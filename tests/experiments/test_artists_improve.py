@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from optuna.storages import InMemoryStorage
 
 from cnnlab.data.folds import five_folds
 from cnnlab.data.imageset import ImageSet
@@ -29,7 +30,7 @@ FOLDS = five_folds(PICTURES.labels)
 
 @pytest.fixture
 def study(repository, monkeypatch, tmp_path):
-    """The study on pictures that stand for nothing, in a folder of its own, without MLflow's model files."""
+    """The study on pictures that stand for nothing, in a folder of its own, its trials kept in memory."""
     spec = importlib.util.spec_from_file_location("artists_improve", repository / "studies/artists_improve.py")
     module = importlib.util.module_from_spec(spec)
     monkeypatch.setitem(sys.modules, spec.name, module)
@@ -38,6 +39,8 @@ def study(repository, monkeypatch, tmp_path):
     monkeypatch.setattr(
         module, "load_paintings", lambda config, run: (PICTURES, five_folds(PICTURES.labels, config.seed))
     )
+    kept = InMemoryStorage()
+    monkeypatch.setattr("cnnlab.search._open_storage", lambda url: kept)
     monkeypatch.setattr(module, "log_classifier", lambda *args, **kwargs: None)
     monkeypatch.setattr(module.plots, "learning_curves", lambda *args, **kwargs: None)
     monkeypatch.setattr(module, "FIRST", {"lrn": module.PLAIN | {"norm": "lrn"}, "plain": module.PLAIN})
@@ -67,8 +70,7 @@ class Trainer:
 
 
 def settings(study, **changes):
-    search = Search(trials=2, storage="sqlite:///studies.db")
-    return study.Config(search=search, seeds=1, workers=1, epochs=1, backbones=(), register=False, **changes)
+    return study.Config(search=Search(trials=2), seeds=1, workers=1, epochs=1, backbones=(), register=False, **changes)
 
 
 def tempting(config, picture):
@@ -83,7 +85,7 @@ def test_a_fold_s_pictures_choose_nothing_for_it(study, monkeypatch):
     assert outcome.metrics["test_accuracy"][0] == 0.0, "what is best on the first fold was not chosen for it"
     searched = [part for _, part, _, last in trainer.calls if not last]
     assert len(searched) == 2 * 10 and len({(norm, part) for norm, part, _, _ in trainer.calls}) == 25
-    for norm, part, _, last in trainer.calls:
+    for _, part, _, last in trainer.calls:
         assert not set(part.train) & {*part.val, *part.test}
         assert len(part.train) == (40 if last else 30)
     last = {part.test: norm for norm, part, _, kept in trainer.calls if kept}

@@ -17,6 +17,7 @@ from cnnlab.reports.records import Record, read_records
 from cnnlab.tracking.models import DETECTOR_FILE, MODEL_FILE, model_file
 
 WEIGHTS = Path("src/cnnlab/weights")
+LARGEST = 10  # MB
 
 
 @dataclass(frozen=True)
@@ -101,6 +102,8 @@ def release(entry_point: str) -> Path:
     run = mlflow.MlflowClient().get_run(record.run_id)
     if record.dirty or record.data["name"] == "embedded" or run.data.tags.get("embedded_data") == "true":
         raise DataError(f"results/{entry_point}.json is of embedded data or uncommitted code: that is not released.")
+    if (megabytes := source.stat().st_size / 1e6) > LARGEST:
+        raise DataError(f"{what.artifact} of run {record.run_id} has {megabytes:.1f} MB; at most {LARGEST} is released.")
     weights = WEIGHTS / what.file
     WEIGHTS.mkdir(exist_ok=True)
     shutil.copyfile(source, weights)
@@ -115,6 +118,7 @@ def _card(what: Release, record: Record, tags: dict[str, str], megabytes: float)
         for name, m in record.metrics.items()
     )
     seeds = ", ".join(map(str, record.seeds))
+    several = f" -P seeds={len(record.seeds)}" if len(record.seeds) > 1 else ""
     return f"""# {what.title}: card
 
 Weights of `{what.file}` ({megabytes:.2f} MB), {_filled(what.start, tags)}.
@@ -123,7 +127,7 @@ Weights of `{what.file}` ({megabytes:.2f} MB), {_filled(what.start, tags)}.
 - **Network**: {_filled(what.network, tags)}
 - **Made by**: run `{record.run_id}`, commit `{record.commit[:12]}`, {record.date[:10]}, {record.hardware},
   {_minutes(record.run_id):.0f} minutes of trials and training over all sessions, seeds {seeds}.
-- **Make them again**: `mlflow run . -e {record.entry_point} -P data=DIR -P record=true`, then
+- **Make them again**: `mlflow run . -e {record.entry_point} -P data=DIR{several} -P record=true`, then
   `python -m cnnlab.reports.release --entry-point {record.entry_point}`.
 - **Terms**: {what.terms}
 
