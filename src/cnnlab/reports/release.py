@@ -103,7 +103,7 @@ def release(entry_point: str) -> Path:
     if record.dirty or record.data["name"] == "embedded" or run.data.tags.get("embedded_data") == "true":
         raise DataError(f"results/{entry_point}.json is of embedded data or uncommitted code: that is not released.")
     if (megabytes := source.stat().st_size / 1e6) > LARGEST:
-        raise DataError(f"{what.artifact} of run {record.run_id} has {megabytes:.1f} MB; at most {LARGEST} is released.")
+        raise DataError(f"{what.artifact} of run {record.run_id} has {megabytes:.1f} MB; {LARGEST} is the limit.")
     weights = WEIGHTS / what.file
     WEIGHTS.mkdir(exist_ok=True)
     shutil.copyfile(source, weights)
