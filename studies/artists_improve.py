@@ -120,6 +120,7 @@ class Config(PaintingConfig):
     register: bool = True
     """register the first fold's network and let it have the alias `champion`"""
     resume: bool = True
+    """take over the last trainings of a stopped run; its studies go on in any case"""
 
     def __post_init__(self) -> None:
         super().__post_init__()

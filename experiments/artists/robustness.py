@@ -4,7 +4,7 @@
 
 The baseline and the best network, each as five networks of the five folds, are asked for the paintings of their test
 parts as those are and under each change at several strengths; no network was trained on any picture that it is asked
-for. The best network is that of `artists_improve`: of the newest finished run on the same data, or of
+for. The best network is that of `artists_improve`: of the newest finished run on the same data and folds, or of
 `-P model=RUN_ID`; if there is none, batch norm and augmentation are trained here and the run says so. Both look at a
 picture once. `robustness.md` has the table and the reading, `figures/strengths.png` the curves, `figures/changes.png`
 what each change does to a painting.

@@ -150,15 +150,15 @@ def _trained(client: mlflow.MlflowClient, data: str) -> Iterable[tuple[int, Meas
         known = run.data.tags.get("model") in list_models() and "test_accuracy" in run.data.metrics
         if known and run.info.status == "FINISHED":
             epochs = run.data.params.get("cfg/training.epochs", "?")
-            yield run.info.start_time, _of_run(run, run, f"{epochs} epochs, the best on validation")
+            yield run.info.start_time, _of_run(run, run, f"{epochs} epochs (the best on validation judged)")
 
 
 def rank_budget(params: Mapping[str, str], hardware: str) -> str:
     """The budget of a ranking in words, from its settings; `auto` is time where there was no GPU."""
     budget = params.get("cfg/budget", "auto")
     if budget == "time" or (budget == "auto" and "no GPU" in hardware):
-        return f"{float(params.get('cfg/minutes', 'nan')):g} minutes of training, the last state"
-    return f"{params.get('cfg/epochs', '?')} epochs, the last state"
+        return f"{float(params.get('cfg/minutes', 'nan')):g} minutes of training (last state judged)"
+    return f"{params.get('cfg/epochs', '?')} epochs (last state judged)"
 
 
 def _of_run(run: StoredRun, parent: StoredRun, budget: str) -> Measured:

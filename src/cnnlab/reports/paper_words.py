@@ -30,8 +30,8 @@ COSTS = {
     "latency_ms": Cost(True, "quick for one image", "slow for one image", lambda v: f"{v:.1f} ms"),
 }
 BETTER = {
-    "parameters": "has fewer parameters", "multiply_adds": "has fewer multiply-adds",
-    "train_images_per_second": "trains faster", "latency_ms": "is quicker for one image",
+    "parameters": "with fewer parameters", "multiply_adds": "with fewer multiply-adds",
+    "train_images_per_second": "with faster training", "latency_ms": "with less time for one image",
 }  # fmt: skip
 
 
@@ -51,7 +51,7 @@ def cost_sentences(model: str, costs: Mapping[str, Mapping[str, float]]) -> tupl
     good, bad = [], []
     for key, cost in COSTS.items():
         values = {name: figures[key] for name, figures in costs.items() if key in figures}
-        if model not in values or len(values) < 3:
+        if model not in values or len(values) < 3 or len(set(values.values())) == 1:
             continue
         place = 1 + sum(_better(cost, value, values[model]) for value in values.values())
         third = max(1, len(values) // 3)
@@ -90,9 +90,9 @@ def accuracy_sentences(one: Measured, ranking: Sequence[Measured]) -> tuple[list
             unmatched.append(BETTER[key])
         names = [other.model for other in cheaper if other.above(one)[0] > 0]
         if names:
-            beaten.append(f"more accurate, and each {BETTER[key]}: {', '.join(names)}")
+            beaten.append(f"shown to be more accurate {BETTER[key]}: {', '.join(names)}")
     if unmatched:
-        good.append(f"no other of the {len(ranking)} is more accurate and {', or '.join(unmatched)}")
+        good.append(f"no other of the {len(ranking)} is more accurate {', or '.join(unmatched)}")
     return good, bad + beaten
 
 
@@ -139,7 +139,7 @@ def relation_sentence(relation: Relation, ranking: Sequence[Measured]) -> str:
         shown = [COSTS[relation.figure].shown(value) for value in values]
         here = f"{first.model} {shown[0]}, {second.model} {shown[1]}"
         verdict = _verdict((values[0] > values[1]) == (relation.sign > 0))
-    return f"The paper: {relation.claim}. Here, on CIFAR-10: {here}: {verdict}."
+    return f"The paper: {relation.claim}. Here, on CIFAR-10 after {first.budget}: {here}: {verdict}."
 
 
 def _verdict(agrees: bool) -> str:

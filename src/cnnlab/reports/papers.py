@@ -91,16 +91,16 @@ class Claim:
         what: `parameters` or `multiply_adds`.
         value: the paper's.
         quote: as the module's docstring has it.
-        size: side of the pictures, where it is not `input_size`.
     """
 
     model: str
     what: str
     value: float
     quote: str
-    size: int = 0
 
 
+PICTURES = {"inception_v3": 299, "inception_v4": 299, "xception": 299}
+"""Side of a paper's pictures where it is not what `trace.input_size` says."""
 CLAIMS = {
     "vgg": (
         Claim("vgg11", "parameters", 133e6, "133 to 144 M"), Claim("vgg19", "parameters", 144e6, "144 M parameters"),
@@ -118,7 +118,7 @@ CLAIMS = {
           for size, value in (("0_5", 41e6), ("1_0", 146e6), ("1_5", 299e6), ("2_0", 591e6))),
     ),
     "googlenet": (Claim("googlenet", "multiply_adds", 1.5e9, "budget of 1.5 billion multiply-adds"),),
-    "inception_v3": (Claim("inception_v3", "multiply_adds", 5e9, "5 billion multiply-adds", 299),),
+    "inception_v3": (Claim("inception_v3", "multiply_adds", 5e9, "5 billion multiply-adds"),),
     "xception": (Claim("xception", "parameters", 22.9e6, "22.9 and 23.6 M"),),
     "resnext": (
         Claim("resnext29_8x64d", "parameters", 34.4e6, "34.4 and 68.1 M parameters"),
