@@ -24,7 +24,7 @@ from cnnlab.data.facescrub import FaceSplits, load_facescrub
 from cnnlab.errors import ConfigError
 from cnnlab.experiment import Outcome, main
 from cnnlab.explain.units import Unit, smoothness, telling_units
-from cnnlab.models.mlp import MLP
+from cnnlab.models.mlp import MLP, InputScaling
 from cnnlab.plots.units import unit_grids, unit_sheet
 from cnnlab.reports.hidden_units import Trained, weights_report
 from cnnlab.reports.identification import log_data
@@ -46,6 +46,8 @@ class Config(Recipe):
     """most telling units to show of each network"""
     training: Training = field(default_factory=lambda: replace(Recipe().training, optimizer="adam", weight_decay=0.0))
     """training.weight_decay is set by l2"""
+    scaling: InputScaling = "local"
+    """as facescrub_mlp has it; but with `both` a unit has two pictures, of which the drawing's is shown"""
     seeds: int = 3
     """number of trainings from seeds seed, seed+1, …; the pictures are the first one's"""
 

@@ -21,7 +21,7 @@ def test_a_units_picture_is_what_it_is_multiplied_with():
     assert torch.allclose(model.hidden(model.scale(images))[0], expected.relu(), atol=1e-5)
 
 
-@pytest.mark.parametrize("scaling", ["contrast", "local"])
+@pytest.mark.parametrize("scaling", ["contrast", "local", "both"])
 def test_exposure_and_contrast_do_not_matter(scaling):
     model = build_model("mlp", 3, scaling=scaling).eval()
     images = torch.rand(4, 3, 28, 28) * 0.5 + 0.2
@@ -57,3 +57,14 @@ def test_unfit_settings_and_images_are_refused():
         build_model("mlp", 6, gain=0.0)
     with pytest.raises(ConfigError, match="takes images of 3 x 28 x 28 .* not 3 x 32 x 32"):
         build_model("mlp", 6)(torch.rand(1, 3, 32, 32))
+
+
+def test_an_image_given_twice_has_two_weights_for_each_pixel_and_one_picture_for_each_unit():
+    model = build_model("mlp", 3, size=(6, 5), hidden=(4,), scaling="both")
+    assert model.first_layer.in_features == 2 * 3 * 6 * 5
+    image = torch.rand(2, 3, 6, 5)
+    drawing, tones = model.scale(image).chunk(2, 1)
+    torch.testing.assert_close(drawing, build_model("mlp", 3, size=(6, 5), scaling="local").scale(image))
+    torch.testing.assert_close(2 * tones, build_model("mlp", 3, size=(6, 5), scaling="contrast").scale(image))
+    seen = (model.unit_pictures()[1] * drawing[0]).sum()
+    torch.testing.assert_close(seen, model.first_layer.weight[1, :90] @ drawing[0].flatten())

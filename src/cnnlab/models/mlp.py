@@ -13,7 +13,7 @@ from cnnlab.models.registry import register_model
 
 Activation = Literal["relu", "tanh", "gelu", "leaky_relu"]
 Init = Literal["he", "glorot", "torch"]
-InputScaling = Literal["range", "contrast", "local"]
+InputScaling = Literal["range", "contrast", "local", "both"]
 
 ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
     "relu": nn.ReLU, "tanh": nn.Tanh, "gelu": nn.GELU, "leaky_relu": lambda: nn.LeakyReLU(0.1),
@@ -30,6 +30,9 @@ SCALINGS = {
     "standard deviation, so that neither exposure nor contrast matters",
     "local": "from each pixel the mean of the 9x9 pixels around it is subtracted, channel by channel, and it is "
     "divided by the standard deviation of these pixels over all channels (at least 0.05): shade does not matter",
+    "both": "each is given twice: once minus the mean of the 9x9 pixels around it, channel by channel, over the "
+    "standard deviation of these pixels over all channels (at least 0.05), for the drawing; and once minus its image's "
+    "mean over its image's standard deviation, halved, for the tones",
 }
 """What happens to the pixels before the first layer, in words."""
 
@@ -75,6 +78,18 @@ class LocalContrastNorm(nn.Module):
         return f"window={self.window}, floor={self.floor}"
 
 
+class LocalAndGlobal(nn.Module):
+    """An image twice: with local contrast, for the drawing, and with its own contrast, halved, for the tones."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.local, self.tones = LocalContrastNorm(), ContrastNorm()
+
+    def forward(self, images: Tensor) -> Tensor:
+        """(B, C, H, W) -> (B, 2 C, H, W)."""
+        return torch.cat([self.local(images), 0.5 * self.tones(images)], 1)
+
+
 class MLP(nn.Module):
     """Scaled pixels, fully connected hidden layers with one activation, logits.
 
@@ -113,10 +128,13 @@ class MLP(nn.Module):
         self.input_shape = (channels, *size)
         self.init, self.gain, self.scaling = init, gain, scaling
         half = (0.5,) * channels
-        scalings = {"contrast": ContrastNorm, "local": LocalContrastNorm, "range": lambda: Normalize(half, half)}
+        scalings = {
+            "contrast": ContrastNorm, "local": LocalContrastNorm, "range": lambda: Normalize(half, half),
+            "both": LocalAndGlobal,
+        }  # fmt: skip
         self.scale = scalings[scaling]()
         layers: list[nn.Module] = [nn.Flatten(), nn.Dropout(input_dropout)]
-        inputs = channels * size[0] * size[1]
+        inputs = channels * size[0] * size[1] * (2 if scaling == "both" else 1)
         for units in hidden:
             layers += [nn.Linear(inputs, units), ACTIVATIONS[activation](), nn.Dropout(dropout)]
             inputs = units
@@ -146,8 +164,10 @@ class MLP(nn.Module):
         return next(layer for layer in self.hidden if isinstance(layer, nn.Linear))
 
     def unit_pictures(self) -> Tensor:
-        """Weights of the first hidden layer as pictures, (units, C, H, W)."""
-        return self.first_layer.weight.detach().cpu().reshape(-1, *self.input_shape)
+        """Weights of the first hidden layer as pictures, (units, C, H, W); with `scaling=both` those of the drawing."""
+        channels, *size = self.input_shape
+        weight = self.first_layer.weight.detach().cpu()
+        return weight.reshape(len(weight), -1, *size)[:, :channels]
 
 
 def _draw(init: str, activation: str) -> Callable[[nn.Module], None]:
