@@ -69,7 +69,7 @@ class Recipe(Experiment):
     """what training sees of a face; pixels are those of 28x28"""
     training: Training = field(
         default_factory=lambda: Training(
-            epochs=200, batch_size=64, optimizer="adamw", lr=1e-3, weight_decay=0.05, schedule="cosine",
+            epochs=400, batch_size=64, optimizer="adamw", lr=1e-3, weight_decay=0.05, schedule="cosine",
             label_smoothing=0.1, monitor="last",
         )
     )  # fmt: skip

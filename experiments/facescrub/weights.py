@@ -44,7 +44,9 @@ class Config(Recipe):
     """weight decay of the networks that have it; the others have none"""
     units: int = 2
     """most telling units to show of each network"""
-    training: Training = field(default_factory=lambda: replace(Recipe().training, optimizer="adam", weight_decay=0.0))
+    training: Training = field(
+        default_factory=lambda: replace(Recipe().training, epochs=150, optimizer="adam", weight_decay=0.0)
+    )
     """training.weight_decay is set by l2"""
     scaling: InputScaling = "local"
     """as facescrub_mlp has it; but with `both` a unit has two pictures, of which the drawing's is shown"""
