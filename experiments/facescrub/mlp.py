@@ -65,7 +65,7 @@ class Recipe(Experiment):
     """share of pixel values left out in a training step"""
     mirror: bool = True
     """judge the mean over a face and its mirror image"""
-    augmentation: Augmentation = field(default_factory=lambda: Augmentation(flip=0.5, shift=1, rotate=8))
+    augmentation: Augmentation = field(default_factory=lambda: Augmentation(flip=0.5, shift=1, rotate=8, zoom=0.08))
     """what training sees of a face; pixels are those of 28x28"""
     training: Training = field(
         default_factory=lambda: Training(

@@ -99,7 +99,7 @@ def test_turning_keeps_the_centre_and_turns_the_way_it_says():
     x = torch.zeros(1, 3, 41, 61, dtype=torch.uint8)
     x[..., 20, 30] = 255  # the centre
     x[..., 20, 50] = 255  # 20 pixels to the right of it
-    turned = _rotate(x.float() / 255, torch.tensor([90.0]))[0, 0]
+    turned = _rotate(x.float() / 255, torch.tensor([90.0]), torch.ones(1))[0, 0]
     assert turned[20, 30] > 0.99 and turned[20, 50] < 0.01
     assert max(turned[0, 30], turned[40, 30]) > 0.99  # above or below, at the same distance
     constant = torch.full((2, 3, 24, 24), 100, dtype=torch.uint8)
@@ -126,3 +126,11 @@ def test_saturation_keeps_grey_pictures_and_luminance():
     changed = Augmentation(saturation=0.5)(colours, torch.Generator().manual_seed(1))
     assert not torch.allclose(changed, colours / 255, atol=1e-3)
     torch.testing.assert_close((changed * weights).sum(1), (colours / 255 * weights).sum(1))
+
+
+def test_a_zoom_of_two_shows_the_middle_twice_as_large():
+    ramp = torch.linspace(0, 1, 16).expand(1, 3, 16, 16).contiguous()
+    shown = _rotate(ramp, torch.zeros(1), torch.tensor([2.0]))
+    assert shown.min() > ramp[..., 3].max() and shown.max() < ramp[..., 12].min()
+    smaller = _rotate(ramp, torch.zeros(1), torch.tensor([0.5]))
+    assert (smaller[..., :4] == 0).all() and (smaller[..., 12:] == 1).all(), "beyond the border the edge is repeated"

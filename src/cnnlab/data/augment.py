@@ -10,7 +10,7 @@ from torch import Tensor
 from cnnlab.data.resample import random_size, resize, resized_crops
 from cnnlab.errors import ConfigError
 
-STRENGTHS = ("shift", "rotate", "brightness", "contrast", "gamma", "colour", "saturation")
+STRENGTHS = ("shift", "rotate", "zoom", "brightness", "contrast", "gamma", "colour", "saturation")
 RANGES = ("crop_scale", "crop_ratio")
 _WHOLE = (1.0, 1.0)
 
@@ -34,6 +34,8 @@ class Augmentation:
     """each batch at another size, its sides times 1 - this to 1 + this; only for networks that take any size"""
     rotate: float = 0.0
     """largest turn in degrees either way, edges repeated"""
+    zoom: float = 0.0
+    """magnification about the centre, from e^-this to e^this, edges repeated"""
     erase: float = 0.0
     """probability of a rectangle of 2 to 20 % of the image filled with the image's mean colour"""
     grey: float = 0.0
@@ -97,8 +99,10 @@ class Augmentation:
         some(self.flip, lambda y: y.flip(-1))
         if self.shift:
             x = _shift(x, self.shift, generator)
-        if self.rotate:
-            x = _rotate(x, uniform(-self.rotate, self.rotate, n))
+        if self.rotate or self.zoom:
+            degrees = uniform(-self.rotate, self.rotate, n) if self.rotate else torch.zeros(n, device=x.device)
+            scale = uniform(-self.zoom, self.zoom, n).exp() if self.zoom else torch.ones(n, device=x.device)
+            x = _rotate(x, degrees, scale)
         some(self.grey, _luminance)
         if self.saturation:
             x = torch.lerp(_luminance(x), x, uniform(1 - self.saturation, 1 + self.saturation))
@@ -171,12 +175,12 @@ def _blocks(y: Tensor, step: float) -> Tensor:
     return blocks.transpose(3, 4).reshape(b, c, h, w)[..., :height, :width]
 
 
-def _rotate(x: Tensor, degrees: Tensor) -> Tensor:
+def _rotate(x: Tensor, degrees: Tensor, scale: Tensor) -> Tensor:
     height, width = x.shape[-2:]
     angles = degrees.view(-1, 1, 1) * torch.pi / 180
     rows = torch.linspace(1 - height, height - 1, height, device=x.device).view(1, -1, 1) / 2  # pixels from the centre
     columns = torch.linspace(1 - width, width - 1, width, device=x.device).view(1, 1, -1) / 2
-    cos, sin = angles.cos(), angles.sin()
+    cos, sin = angles.cos() / scale.view(-1, 1, 1), angles.sin() / scale.view(-1, 1, 1)
     grid = x.new_empty(len(x), height, width, 2)  # cheaper than affine_grid, a product of matrices
     torch.add(columns * cos, rows * sin, out=grid[..., 0]).mul_(2 / width)
     torch.sub(rows * cos, columns * sin, out=grid[..., 1]).mul_(2 / height)
