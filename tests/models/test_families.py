@@ -18,7 +18,7 @@ def test_every_paper_has_its_networks_and_resnext_is_none_of_resnets():
 
 def test_small_images_get_a_small_stem_and_vgg_a_small_head():
     assert cifar_model("vgg11").embed(torch.rand(1, 3, 32, 32)).shape == (1, 512)
-    small, large = cifar_model("resnet18"), build_model("resnet18", num_classes=10)
+    small, large = cifar_model("resnet18").eval(), build_model("resnet18", num_classes=10).eval()
     images = torch.rand(1, 3, 32, 32)
     assert small.forward_features(images).shape[-1] > large.forward_features(images).shape[-1]
     with pytest.raises(ConfigError, match="Did you mean 'resnet18'"):

@@ -10,8 +10,6 @@ FAMILIES = (
 )  # fmt: skip
 """The papers in the course's order; the name of each of their networks begins with its family's."""
 
-_SMALL = {"stem": "cifar", "conv_only": True}
-
 
 def family(name: str) -> str:
     """The paper that a network belongs to, one of `FAMILIES`; empty for any other network."""
@@ -30,5 +28,5 @@ def cifar_model(name: str, num_classes: int = 10, **settings: object) -> nn.Modu
 
     Raises ConfigError for an unknown name or setting, with the nearest known one.
     """
-    small = {key: value for key, value in _SMALL.items() if key in model_settings(name)}
+    small = {"stem": "cifar"} if "stem" in model_settings(name) else {}
     return build_model(name, num_classes=num_classes, **(small | settings))

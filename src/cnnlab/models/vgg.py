@@ -23,6 +23,7 @@ pretraining of the shallow ones the deep ones hardly start to learn. Plain depth
 from torch import nn
 
 from cnnlab.models.backbone import Backbone, init_convolutions, init_linear
+from cnnlab.models.layers import Stem, is_cifar
 from cnnlab.models.registry import register_model
 
 # convolutions in each of the five blocks
@@ -35,13 +36,16 @@ class VGG(Backbone):
 
     The pyramid holds pool3, pool4 and pool5 (strides 8, 16, 32), as the paper on FCN counts them. With `conv_only` the
     two layers of 4096 units are left out: a linear layer on the 512x7x7 map, for weights that know the convolutions
-    only.
+    only. With `stem="cifar"` that layer sees the average over the map, which for an image of 32 pixels is one place.
     """
 
     def __init__(
-        self, depth: int, num_classes: int = 1000, dropout: float = 0.5, norm: bool = False, conv_only: bool = False
-    ) -> None:
+        self, depth: int, num_classes: int = 1000, dropout: float = 0.5, norm: bool = False, conv_only: bool = False,
+        stem: Stem = "imagenet",
+    ) -> None:  # fmt: skip
         super().__init__()
+        side = 1 if is_cifar(stem) else 7
+        conv_only = conv_only or side == 1
         layers: list[nn.Module] = []
         ends = []
         inputs = 3
@@ -53,9 +57,9 @@ class VGG(Backbone):
             ends.append(len(layers))
             layers.append(nn.MaxPool2d(2))
         self.features = nn.Sequential(*layers)
-        self.pool = nn.AdaptiveAvgPool2d(7)
+        self.pool = nn.AdaptiveAvgPool2d(side)
         if conv_only:
-            self.classifier = nn.Sequential(nn.Dropout(dropout), nn.Linear(512 * 7 * 7, num_classes))
+            self.classifier = nn.Sequential(nn.Dropout(dropout), nn.Linear(512 * side * side, num_classes))
         else:
             self.classifier = nn.Sequential(
                 nn.Linear(512 * 7 * 7, 4096), nn.ReLU(), nn.Dropout(dropout),
@@ -72,11 +76,17 @@ class VGG(Backbone):
 
 
 def _register(depth: int, norm: bool) -> None:
-    def builder(num_classes: int = 1000, dropout: float = 0.5, conv_only: bool = False) -> VGG:
-        return VGG(depth, num_classes, dropout, norm, conv_only)
+    def builder(
+        num_classes: int = 1000, dropout: float = 0.5, conv_only: bool = False, stem: Stem = "imagenet"
+    ) -> VGG:
+        return VGG(depth, num_classes, dropout, norm, conv_only, stem)
 
     builder.__name__ = f"vgg{depth}" + "_bn" * norm
-    builder.__doc__ = f"VGG with {depth} layers with weights" + ", batch-normalised." * norm
+    builder.__doc__ = f"VGG with {depth} layers with weights" + (", batch-normalised." if norm else ".")
+    builder.__doc__ += """
+
+    `stem="cifar"`: no layers of 4096 units, and the last one on the average over the 512 maps, for images of 32 pixels.
+    """
     register_model(builder)
 
 
