@@ -19,7 +19,10 @@ validation faces, views and training on the validation faces.
 
 Budget on two CPU cores: 420 faces, five seeds, about a minute for conv4 and eight with the curve.
 
-Result: no recorded run yet
+Result: facescrub_alexnet_features on facescrub (train 419, val 119, test 120), seeds 0 to 4, AMD EPYC, 1 cores, 24
+    GiB, no GPU, 1702 s, 2026-11-22, commit 37a00af57f:
+    val_accuracy   0.9798 ± 0.0046 (5) on 119 samples
+    test_accuracy  0.9983 ± 0.0037 (5) on 120 samples
 """
 
 from collections.abc import Callable
