@@ -180,7 +180,7 @@ def run(config: Config, run: Run) -> Outcome:
     epochs = config.epochs or (10 if is_stand_in(pictures) else 150)
     name = f"artists_improve {pictures.name} {pictures.digest[:8]} {epochs} epochs seed {config.seed}"
     name += " quick" * config.quick
-    cache = PairCache(CHECKPOINTS / "artists_improve" / f"{name.replace(' ', '_')}.json")
+    cache = PairCache(CHECKPOINTS / "artists_improve" / f"{name.replace(' ', '_')}.pt")
     winners, studies = [], []
     with worker_pool(config.workers) as pool:
         for outer in range(len(folds)):

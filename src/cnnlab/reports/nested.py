@@ -5,8 +5,6 @@ A network trained on all folds but i and j judges a configuration for the search
 search which was stopped goes on where it was.
 """
 
-import json
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,8 +12,8 @@ from typing import Any
 import optuna
 
 from cnnlab.data.folds import Fold
-from cnnlab.errors import CheckpointError
 from cnnlab.search import LABEL, params_digest, trial_rows
+from cnnlab.training.checkpoint import load_checkpoint, save_checkpoint
 
 
 def pair_fold(folds: Sequence[Fold], outer: int, inner: int) -> Fold:
@@ -34,12 +32,12 @@ class PairCache:
     """Accuracies of trainings on all folds but two, by configuration; written after every training.
 
     Args:
-        path: a JSON file, made as needed.
+        path: a checkpoint file, made as needed.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._known: dict[str, dict[str, float]] = json.loads(path.read_text()) if path.exists() else {}
+        self._known: dict[str, dict[str, float]] = (load_checkpoint(path) or {}).get("pairs", {})
 
     def get(self, params: Mapping[str, Any], outer: int, inner: int) -> float | None:
         """Accuracy on the inner fold of a network that has seen neither, or None."""
@@ -53,13 +51,7 @@ class PairCache:
         """
         outer, inner = accuracies
         self._known[_key(params, outer, inner)] = {str(fold): value for fold, value in accuracies.items()}
-        unfinished = self.path.with_suffix(".partial")
-        try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            unfinished.write_text(json.dumps(self._known))
-            os.replace(unfinished, self.path)
-        except OSError as error:
-            raise CheckpointError(f"{self.path} cannot be written ({error.strerror}); free some disk space.") from error
+        save_checkpoint(self.path, {"pairs": self._known})
 
     def __len__(self) -> int:
         return len(self._known)
