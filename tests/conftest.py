@@ -1,6 +1,8 @@
 """Fixtures shared by all tests: a store of its own for every test, and the real photographs where they are at hand."""
 
+import importlib.util
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -86,3 +88,19 @@ def store(tmp_path, monkeypatch) -> Path:
     while mlflow.active_run():
         mlflow.end_run()
     mlflow.set_tracking_uri(before)
+
+
+@pytest.fixture
+def load_experiment(repository, monkeypatch):
+    """`load_experiment("facescrub/mlp")`: the module as its script sees it, its folder on the path."""
+
+    def load(place):
+        path = repository / "experiments" / f"{place}.py"
+        monkeypatch.syspath_prepend(str(path.parent))
+        spec = importlib.util.spec_from_file_location(path.stem, path)
+        module = importlib.util.module_from_spec(spec)
+        monkeypatch.setitem(sys.modules, path.stem, module)
+        spec.loader.exec_module(module)
+        return module
+
+    return load

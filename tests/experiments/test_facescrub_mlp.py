@@ -1,9 +1,7 @@
 """The perceptron on faces: what a run stores and says, and what its units look for."""
 
 import csv
-import importlib.util
 import io
-import sys
 from dataclasses import replace
 
 import mlflow
@@ -23,29 +21,19 @@ from cnnlab.reports.perceptron import describe_system
 from cnnlab.training import Training
 
 
-def load(repository, name, monkeypatch):
-    folder = repository / "experiments/facescrub"
-    monkeypatch.syspath_prepend(str(folder))
-    spec = importlib.util.spec_from_file_location(name, folder / f"{name}.py")
-    module = importlib.util.module_from_spec(spec)
-    monkeypatch.setitem(sys.modules, name, module)
-    spec.loader.exec_module(module)
-    return module
+@pytest.fixture
+def perceptron(load_experiment):
+    return load_experiment("facescrub/mlp")
 
 
 @pytest.fixture
-def perceptron(repository, monkeypatch):
-    return load(repository, "mlp", monkeypatch)
-
-
-@pytest.fixture
-def weights(repository, monkeypatch, perceptron):
-    return load(repository, "weights", monkeypatch)
+def weights(load_experiment, perceptron):
+    return load_experiment("facescrub/weights")
 
 
 def test_a_run_has_three_curves_the_systems_text_and_every_answer(perceptron, store, monkeypatch):
     monkeypatch.setattr(perceptron, "log_classifier", lambda *_, **__: None)
-    config = replace(perceptron.Config().shrunk(), seeds=2, hidden=20)
+    config = replace(perceptron.Config(scaling="local").shrunk(), seeds=2, hidden=20)
     outcome = execute(perceptron.run, config, entry_point="facescrub_mlp", question="D 2.1", doc="doc")
     assert outcome.seeds == [0, 1] and len(outcome.metrics["test_accuracy"]) == 2
     run = mlflow.search_runs(search_all_experiments=True, output_format="list")[0]

@@ -1,10 +1,8 @@
 """AlexNet's three trainings: settings of each mode, what a run stores, and the report that trains the five itself."""
 
 import csv
-import importlib.util
 import io
 import json
-import sys
 from dataclasses import replace
 
 import mlflow
@@ -22,24 +20,14 @@ from cnnlab.tracking import Run
 from cnnlab.training import fit
 
 
-def load(repository, name, monkeypatch):
-    folder = repository / "experiments/makeup"
-    monkeypatch.syspath_prepend(str(folder))
-    spec = importlib.util.spec_from_file_location(name, folder / f"{name}.py")
-    module = importlib.util.module_from_spec(spec)
-    monkeypatch.setitem(sys.modules, name, module)
-    spec.loader.exec_module(module)
-    return module
+@pytest.fixture
+def alexnet(load_experiment):
+    return load_experiment("makeup/alexnet")
 
 
 @pytest.fixture
-def alexnet(repository, monkeypatch):
-    return load(repository, "alexnet", monkeypatch)
-
-
-@pytest.fixture
-def report(repository, monkeypatch, alexnet):
-    return load(repository, "report", monkeypatch)
+def report(load_experiment, alexnet):
+    return load_experiment("makeup/report")
 
 
 def test_each_mode_has_training_defaults_of_its_own(alexnet):
