@@ -2,14 +2,18 @@
 
     mlflow run . -e makeup_improve -P data=DIR
 
-A study over network, resolution, optimiser, rates, augmentation and regularisation. A trial is judged by
-cross-validation inside the training portraits: trained on four fifths, judged on the last fifth, for as many of the
-five folds as `search_folds` says. A plain fine-tuning comes first, then some changes, each alone, then all together;
-after that the sampler (TPE) searches, and the median rule ends hopeless trials. The winner is trained from pretrained
-weights again, on all training portraits, once for each of three seeds. The validation portraits follow these trainings,
-epoch by epoch, and choose nothing: the last epoch is kept. The network of the first seed is stored as an MLflow model
-and registered with the alias `champion`. The same command continues a stopped study, from the last epoch of its last
-trial. `discussion.md` in the run is Q1-9, written from the figures.
+A classifier here is a committee of two: a fine-tuned network, and a support vector machine on the maps of a frozen one
+(`partner`), which keeps the places that average pooling forgets; their probabilities are averaged. The study searches
+the network: which one, resolution, frozen groups, optimiser, rates, augmentation and regularisation. A trial is judged
+by cross-validation inside the training portraits: trained on four fifths, judged on the last fifth, for as many of the
+five folds as `search_folds` says. A plain fine-tuning comes first, then some changes, one upon the other; after that
+the sampler (TPE) searches, and the median rule ends hopeless trials. Network and machine alone are told as well.
+
+The winner is trained from pretrained weights again, on all training portraits, once for each of three seeds. The
+validation portraits follow these trainings, epoch by epoch, and choose nothing: the last epoch is kept. The committee
+of the first seed is stored as `model.pt` and as an MLflow model, and registered with the alias `champion`; its network
+alone is `network.pt`. The same command continues a stopped study, from the last epoch of its last trial.
+`discussion.md` in the run is Q1-9, written from the figures.
 
 Budget on two CPU cores, 2,000 portraits: an hour and a quarter.
 
@@ -34,6 +38,7 @@ from cnnlab.data.imageset import ImageSet
 from cnnlab.data.makeup import load_makeup
 from cnnlab.errors import ConfigError
 from cnnlab.experiment import CHECKPOINTS, Experiment, Outcome, fingerprint, main
+from cnnlab.models.kernel_machine import KernelMachine, committee_of
 from cnnlab.models.pretrained import WeightsReport, pretrained_model
 from cnnlab.reports.classifier import log_classifier
 from cnnlab.reports.makeup import PREDICTIONS, predictions_csv
@@ -43,6 +48,7 @@ from cnnlab.search import LABEL, Search, kept_while_undecided, params_digest, se
 from cnnlab.tracking import Run
 from cnnlab.tracking.models import promote
 from cnnlab.training import Fit, Training, fit
+from cnnlab.training.kernel_machine import fit_kernel_machine
 from cnnlab.training.views import SINGLE_VIEW, Views, predict_views
 
 # VGG-16 is left out: on two cores a trial of it would take as long as ten others.
@@ -51,6 +57,7 @@ SPACE = {
         ["efficientnet_lite0", "efficientnet_lite1", "efficientnet_lite2", "squeezenet1_1"]
     ),
     "height": CategoricalDistribution([128, 160, 192]),
+    "trained_groups": CategoricalDistribution([0, 3, 4]),
     "optimizer": CategoricalDistribution(["adamw", "sgd"]),
     "lr": FloatDistribution(3e-4, 3e-3, log=True),
     "backbone_lr_factor": FloatDistribution(0.05, 1.0, log=True),
@@ -62,7 +69,8 @@ SPACE = {
     "augmentation": CategoricalDistribution(["light", "medium", "strong"]),
 }
 PLAIN = {
-    "network": "efficientnet_lite0", "height": 128, "optimizer": "adamw", "lr": 1e-3, "backbone_lr_factor": 0.2,
+    "network": "efficientnet_lite0", "height": 128, "trained_groups": 0, "optimizer": "adamw", "lr": 1e-3,
+    "backbone_lr_factor": 0.2,
     "weight_decay": 1e-3, "label_smoothing": 0.0, "mixup": 0.0, "dropout": 0.2, "ema": 0.0, "augmentation": "light",
 }  # fmt: skip
 # as much as a training of a few hundred steps bears: more dropout, decay and augmentation at once cost accuracy in it
@@ -86,6 +94,7 @@ AUGMENTATIONS = {
         saturation=0.3, erase=0.25,
     ),
 }  # fmt: skip
+SETTINGS = ("optimizer", "weight_decay", "label_smoothing", "mixup", "ema", "trained_groups")  # of the training loop
 FOLDS = 5
 
 
@@ -104,6 +113,8 @@ class Config(Experiment):
     """epochs of the winner's last trainings; 0 is 2 with the embedded portraits, 10 with your own"""
     seeds: int = 3
     """number of last trainings, from seeds seed, seed+1, …"""
+    partner: str = "squeezenet1_1"
+    """backbone on whose frozen maps a support vector machine judges beside the network; '' leaves the network alone"""
     views: Views = field(default_factory=lambda: Views(zooms=(0.93, 1.0, 1.07)))
     """of a portrait, when a trained network judges it"""
     register: bool = True
@@ -135,6 +146,7 @@ class Portraits:
     def __init__(self, config: Config) -> None:
         self.config = config
         self.at = lru_cache(maxsize=3)(self._at)
+        self.partner = lru_cache(maxsize=None)(self._partner)
         labels = self.at(PLAIN["height"]).train.labels
         folds = StratifiedKFold(FOLDS, shuffle=True, random_state=config.seed)
         self.folds = list(folds.split(np.zeros(len(labels)), labels))[: config.search_folds]
@@ -150,10 +162,28 @@ class Portraits:
         kept, held = self.folds[index]
         return train.take(kept), train.take(held, f"fold {index}")
 
+    def _partner(self, height: int, index: int) -> torch.Tensor | None:
+        """What the machine that was trained without a fold says of it: probabilities (N, 2)."""
+        train, held = self.fold(height, index)
+        machine = fit_partner(self.config, train)
+        return None if machine is None else ask_partner(machine, held, self.config.views)
+
     @property
     def held_out(self) -> int:
         """Number of portraits that a trial is judged on."""
         return sum(len(held) for _, held in self.folds)
+
+
+def fit_partner(config: Config, train: ImageSet) -> KernelMachine | None:
+    """The machine that judges beside the network, if one does."""
+    if not config.partner:
+        return None
+    return fit_kernel_machine(train.images, train.labels, config.partner, config.weights, seed=config.seed)[0]
+
+
+def ask_partner(machine: KernelMachine, portraits: ImageSet, views: Views) -> torch.Tensor:
+    """Its mean probabilities (N, 2) over the views; it sees the mirror image of each itself."""
+    return predict_views(machine, portraits, replace(views, mirror=False))[0]
 
 
 def build(params: dict[str, Any], weights: str, classes: int, seed: int) -> tuple[nn.Module, WeightsReport]:
@@ -171,7 +201,7 @@ def training_of(params: dict[str, Any], epochs: int) -> Training:
         epochs=epochs, batch_size=32, schedule="one_cycle", clip_grad=2.0, monitor="last",
         lr_factors=(1.0, params["backbone_lr_factor"]),
         lr=params["lr"] * (10 if params["optimizer"] == "sgd" else 1),  # steps of SGD are that much smaller
-        **{key: params[key] for key in ("optimizer", "weight_decay", "label_smoothing", "mixup", "ema")},
+        **{key: params[key] for key in SETTINGS},
     )  # fmt: skip
 
 
@@ -203,9 +233,11 @@ def run(config: Config, run: Run) -> Outcome:
     trial_epochs, final_epochs = config.epochs(data.embedded)
     name = f"makeup_improve {data.name} {data.digest[:8]} {trial_epochs} epochs {config.search_folds} folds "
     name += f"{len(config.views)} views weights {config.weights} seed {config.seed}" + " quick" * config.quick
+    name += f" with {config.partner}" if config.partner else " alone"
+    judged = np.concatenate([held for _, held in portraits.folds])
 
     def objective(params: dict[str, Any], child: Run, report) -> float:
-        right = np.zeros(len(data.train), bool)
+        right = {who: np.zeros(len(data.train), bool) for who in ("committee", "network", "machine")}
         names = [f"{name} {params_digest(params)} {index}" for index in range(len(portraits.folds))]
         with kept_while_undecided(*map(checkpoint, names)):
             for index, (_, held) in enumerate(portraits.folds):
@@ -220,11 +252,17 @@ def run(config: Config, run: Run) -> Outcome:
                     params, sets, trial_epochs, config, config.seed, names[index], on_epoch, "trial"
                 )
                 found, labels = predict_views(model, sets[1], config.views)
-                right[held] = (found.argmax(1) == labels).numpy()
+                beside = portraits.partner(params["height"], index)
+                said = {"network": found, "machine": beside, "committee": found if beside is None else found + beside}
+                for who, shares in said.items():
+                    if shares is not None:
+                        right[who][held] = (shares.argmax(1) == labels).numpy()
                 child.log_weights(weights)
                 child.log_figure(f"curves_fold_{index}", plots.learning_curves(history.history, best_by="epoch"))
-            child.log_arrays("right.npz", {"right": right[np.concatenate([held for _, held in portraits.folds])]})
-        return float(right.sum() / portraits.held_out)
+            child.log_arrays("right.npz", {"right": right["committee"][judged]})
+        shares = {who: float(found[judged].mean()) for who, found in right.items()}
+        child.log_metrics({f"{who}_accuracy": share for who, share in shares.items() if config.partner})
+        return shares["committee"]
 
     study = search(
         run, config.search, SPACE, objective, name=name, seed=config.seed,
@@ -252,7 +290,10 @@ def finish(
 ) -> Outcome:  # fmt: skip
     """Train with each seed on all training portraits; val follows each training, and chooses nothing."""
     data = portraits.at(params["height"])
-    metrics: dict[str, list[float]] = {"val_accuracy": [], "val_single_view_accuracy": []}
+    machine = fit_partner(config, data.train)
+    beside = None if machine is None else ask_partner(machine, data.val, config.views)
+    metrics: dict[str, list[float]] = {"val_accuracy": [], "val_network_accuracy": []}
+    metrics |= {"val_network_single_view_accuracy": []}
     probabilities, seeds = [], list(range(config.seed, config.seed + config.seeds))
     for seed in seeds:
         prefix, suffix = ("", "") if seed == config.seed else (f"seed_{seed}/", f"_seed_{seed}")
@@ -264,15 +305,17 @@ def finish(
             f"winner, seed {seed}",
         )  # fmt: skip
         run.log_figure(f"curves{suffix}", plots.learning_curves(history.history, best_by="epoch", mode="max"))
-        for metric, views in (("val_accuracy", config.views), ("val_single_view_accuracy", SINGLE_VIEW)):
-            found, labels = predict_views(network, data.val, views)
-            metrics[metric].append((found.argmax(1) == labels).double().mean().item())
-            if metric == "val_accuracy":
-                probabilities.append(found[:, 1].numpy())
-                matrix = confusion_matrix(labels, found.argmax(1), labels=range(len(data.val.classes)))
-                run.log_figure(f"confusion_val{suffix}", plots.confusion_matrix(matrix, data.val.classes))
+        once, _ = predict_views(network, data.val, SINGLE_VIEW)
+        often, labels = predict_views(network, data.val, config.views)
+        found = often if beside is None else (often + beside) / 2
+        for metric, shares in zip(metrics, (found, often, once), strict=True):
+            metrics[metric].append((shares.argmax(1) == labels).double().mean().item())
+        probabilities.append(found[:, 1].numpy())
+        matrix = confusion_matrix(labels, found.argmax(1), labels=range(len(data.val.classes)))
+        run.log_figure(f"confusion_val{suffix}", plots.confusion_matrix(matrix, data.val.classes))
         if seed == config.seed:
-            model = network
+            model = network if machine is None else committee_of([network, machine])
+            log_classifier(run, network, data.val.classes, data.train.images.shape[-2:], file="network.pt")
             run.log_weights(report)
     run.log_text(PREDICTIONS, predictions_csv(data.val, np.stack(probabilities), config.seed))
     together = (np.mean(probabilities, axis=0) > 0.5) == data.val.labels.numpy().astype(bool)
@@ -287,10 +330,13 @@ def finish(
         run.set_tags({"registered": f"{registered} version {version}", "champion": champion})
     for seed in seeds:
         checkpoint(f"{name} seed {seed}").unlink(missing_ok=True)
+    if beside is not None:
+        metrics["val_machine_accuracy"] = [(beside.argmax(1) == labels).double().mean().item()]
     accuracies = metrics["val_accuracy"]
     spread = f" ± {100 * np.std(accuracies, ddof=1):.1f} ({len(seeds)} seeds)" if len(seeds) > 1 else ""
+    who = f"{params['network']}" + f" and a kernel machine on {config.partner}" * (machine is not None)
     summary = (
-        f"Winner: {label}, {params['network']}: {100 * np.mean(accuracies):.1f} %{spread} of {len(data.val)} "
+        f"Winner: {label}, {who}: {100 * np.mean(accuracies):.1f} %{spread} of {len(data.val)} "
         f"validation portraits right in {len(config.views)} views ({data.name}); the best trial had "
         f"{100 * crossed:.1f} % of {portraits.held_out} held-out training portraits. {report.sentence}"
     )

@@ -171,12 +171,14 @@ def test_a_record_stands_in_for_a_run_that_the_store_does_not_hold(store):
 )
 def test_the_discussion_of_the_study_follows_its_figures(accuracy, words):
     metrics = {
-        "val_accuracy": [accuracy] * 3, "val_single_view_accuracy": [accuracy - 0.01] * 3, "best_trial_accuracy": 0.9,
-        "val_seeds_together_accuracy": 0.91,
+        "val_accuracy": [accuracy] * 3, "val_network_accuracy": [accuracy - 0.02] * 3, "best_trial_accuracy": 0.9,
+        "val_network_single_view_accuracy": [accuracy - 0.03] * 3, "val_seeds_together_accuracy": 0.91,
+        "val_machine_accuracy": [0.885],
     }  # fmt: skip
     plain = {"network": "a", "lr": 0.1}
     text = discuss_improvement(metrics, plain | {"network": "b"}, plain, 400)
-    assert words in text and "b is " in text and "changed network=b." in text and "+1.0 points" in text
+    assert words in text and "b and a kernel machine is " in text and "changed network=b." in text
+    assert "changed that by +1.0 points, the machine beside it (alone 88.5 %) by +2.0." in text
     assert "The plain fine-tuning itself was the best." in discuss_improvement(metrics, plain, plain, 400)
 
 

@@ -14,6 +14,7 @@ from cnnlab.models import (  # noqa: F401  (registers the families)
     googlenet,
     inception_v3,
     inception_v4,
+    kernel_machine,
     mlp,
     mobilenet,
     probe,

@@ -15,7 +15,7 @@ from cnnlab.tracking.models import MODEL_FILE
 
 def log_classifier(
     run: Run, model: nn.Module, classes: Sequence[str], size: tuple[int, int], example: torch.Tensor | None = None,
-    register: str = "", half: bool = False, meta: Mapping[str, Any] | None = None,
+    register: str = "", half: bool = False, meta: Mapping[str, Any] | None = None, file: str = MODEL_FILE,
 ) -> str | None:  # fmt: skip
     """Store `model.pt` (see `cnnlab.models.saved`) and, given example images, the network as an MLflow model.
 
@@ -29,13 +29,14 @@ def log_classifier(
         example: uint8 (B, 3, H, W), B at least 2.
         register: name in the model registry, if it is to be registered.
         half: store the weights of model.pt in 16 bits.
-        meta: what else model.pt is to say about the network, plain values.
+        meta: what else the file is to say about the network, plain values.
+        file: its name in the run.
 
     Returns:
         The registered version, if it is registered.
     """
     with tempfile.TemporaryDirectory() as folder:
         known = {"classes": list(classes), "size": list(size), **(meta or {})}
-        save_model(Path(folder) / MODEL_FILE, model, known, half)
-        run.log_file(Path(folder) / MODEL_FILE)
+        save_model(Path(folder) / file, model, known, half)
+        run.log_file(Path(folder) / file)
     return None if example is None else run.log_model(model, example.float() / 255, register=register)

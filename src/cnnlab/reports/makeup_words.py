@@ -107,22 +107,26 @@ def discuss_improvement(
         count: number of validation portraits.
     """
     accuracies = list(metrics["val_accuracy"])
-    mean, single = fmean(accuracies), fmean(metrics["val_single_view_accuracy"])
+    mean = fmean(accuracies)
+    network, once = (fmean(metrics[f"val_network_{what}accuracy"]) for what in ("", "single_view_"))
     low, high = wilson_interval(mean, count)
     spread = f" ± {100 * stdev(accuracies):.1f}" if len(accuracies) > 1 else ""
     changed = [f"{name}={value}" for name, value in params.items() if plain[name] != value]
+    beside = fmean(metrics.get("val_machine_accuracy", [0.0]))
+    who = f"{params['network']} and a kernel machine" if beside else str(params["network"])
+    partner = f", the machine beside it (alone {100 * beside:.1f} %) by {_points(mean - network)}" if beside else ""
     verdict = "above" if mean > REQUIRED else "not above"
     sure = "surely" if low > REQUIRED or high < REQUIRED else "by less than these portraits can prove"
     lines = [
         "# Q1-9: fine-tuning beyond AlexNet and ResNet-18",
-        f"{params['network']} is {verdict} the required {100 * REQUIRED:.1f} % ({sure}): {100 * mean:.1f}{spread} % of "
+        f"{who} is {verdict} the required {100 * REQUIRED:.1f} % ({sure}): {100 * mean:.1f}{spread} % of "
         f"{count} validation portraits, mean of {len(accuracies)} seed{'s' * (len(accuracies) > 1)}; another {count} "
         f"portraits would give {100 * low:.1f} to {100 * high:.1f} % (95 %).",
         f"Against the plain fine-tuning the winner changed {', '.join(changed)}." if changed
         else "The plain fine-tuning itself was the best.",
-        f"Averaging over views changed the figure by {_points(mean - single)} points; the networks of all seeds "
-        f"together have {100 * metrics['val_seeds_together_accuracy']:.1f} %, which is another method and not the "
-        "figure above.",
+        f"Of a single view the network alone has {100 * once:.1f} %; averaging over views changed that by "
+        f"{_points(network - once)} points{partner}. The networks of all seeds together have "
+        f"{100 * metrics['val_seeds_together_accuracy']:.1f} %, which is another method and not the figure above.",
         f"The trials were judged on held-out training portraits, where the best had "
         f"{100 * metrics['best_trial_accuracy']:.1f} %: the best of many, so a little flattered. `comparison.md` says "
         "which single change gained how much. The label itself is a matter of opinion: on all of CelebA published "
