@@ -74,14 +74,14 @@ PLAIN = {
     "weight_decay": 1e-3, "label_smoothing": 0.0, "mixup": 0.0, "dropout": 0.2, "ema": 0.0, "augmentation": "light",
 }  # fmt: skip
 # as much as a training of a few hundred steps bears: more dropout, decay and augmentation at once cost accuracy in it
-REGULARISED = {"label_smoothing": 0.1, "mixup": 0.2, "ema": 0.99}
+REGULARISED = {"label_smoothing": 0.1, "mixup": 0.2, "ema": 0.99, "weight_decay": 2e-2}
+FINER = PLAIN | {"height": 160, "augmentation": "medium"}
 FIRST = {
     "plain fine-tuning": PLAIN,
-    "resolution": PLAIN | {"height": 160},
-    "augmentation": PLAIN | {"augmentation": "medium"},
-    "regularisation": PLAIN | REGULARISED,
-    "resolution and regularisation": PLAIN | REGULARISED | {"height": 160},
-    "larger network": PLAIN | REGULARISED | {"network": "efficientnet_lite2"},
+    "resolution and augmentation": FINER,
+    "regularisation": FINER | REGULARISED,
+    "early layers frozen, still finer": FINER | REGULARISED | {"trained_groups": 4, "height": 192},
+    "larger network": FINER | REGULARISED | {"trained_groups": 4, "network": "efficientnet_lite2"},
 }
 AUGMENTATIONS = {
     "light": Augmentation(flip=0.5, shift=4, brightness=0.05, contrast=0.05),
@@ -104,7 +104,7 @@ class Config(Experiment):
 
     weights: str = "auto"
     """auto, torchvision, packages, or random"""
-    search: Search = field(default_factory=lambda: Search(trials=8))
+    search: Search = field(default_factory=lambda: Search(trials=6))
     search_folds: int = 2
     """folds of the five that a trial is judged on"""
     trial_epochs: int = 0
@@ -266,7 +266,7 @@ def run(config: Config, run: Run) -> Outcome:
 
     study = search(
         run, config.search, SPACE, objective, name=name, seed=config.seed,
-        first=dict(list(FIRST.items())[::5]) if config.quick else FIRST, warmup_epochs=max(1, trial_epochs - 2),
+        first=dict(list(FIRST.items())[::4]) if config.quick else FIRST, warmup_epochs=max(1, trial_epochs - 2),
     )  # fmt: skip
     compare_trials(
         run, study, PLAIN, lambda arrays, items: float(arrays["right"][list(items)].mean()), portraits.held_out,

@@ -36,7 +36,7 @@ from cnnlab.reports.ablation import Variant
 from cnnlab.reports.arithmetic import layer_rows
 from cnnlab.reports.classifier import log_classifier
 from cnnlab.reports.paintings import PaintingConfig, load_paintings, run_painting_variants, train_painter
-from cnnlab.reports.shortcuts import as_markdown
+from cnnlab.reports.text_tables import as_markdown
 from cnnlab.tracking import Run
 from cnnlab.training import Training
 from cnnlab.training.folds import FoldResult, run_jobs

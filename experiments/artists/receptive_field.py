@@ -39,7 +39,7 @@ from cnnlab.models.trace import Layer, Traced, input_size, on_meta, trace, usual
 from cnnlab.plots.receptive_field import SeenField, chain_on_picture, fields_on_picture, growth
 from cnnlab.reports.arithmetic import network_page, pair
 from cnnlab.reports.depth import QUESTION, answer_page
-from cnnlab.reports.shortcuts import as_markdown
+from cnnlab.reports.text_tables import as_markdown
 from cnnlab.tracking import Run
 from cnnlab.tracking.models import detector_file, model_file
 

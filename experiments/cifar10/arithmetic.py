@@ -21,7 +21,7 @@ from cnnlab.models.arithmetic import Convolution
 from cnnlab.models.trace import Traced, input_size, on_meta, trace
 from cnnlab.plots.receptive_field import cost_plane, filter_places, layer_costs
 from cnnlab.reports.arithmetic import aligned, convolution_words, layer_rows, network_page, network_rows, volume
-from cnnlab.reports.shortcuts import as_csv, as_markdown
+from cnnlab.reports.text_tables import as_csv, as_markdown
 from cnnlab.tracking import Run
 
 MOST_FIGURES = 12  # networks that get a figure of their own

@@ -31,6 +31,7 @@ from cnnlab.evaluation.shortcuts import judge_cues
 from cnnlab.experiment import Experiment, Outcome, main
 from cnnlab.plots.shortcuts import class_means, cue_bars, duplicate_sheet
 from cnnlab.reports import shortcuts as words
+from cnnlab.reports.text_tables import as_csv, as_markdown
 from cnnlab.tracking import Run
 
 _SHEET_GROUPS, _SHEET_MEMBERS = 12, 6
@@ -86,13 +87,13 @@ def check(tree: PictureTree, config: Config, run: Run) -> Outcome:
     if tree.target != "none":
         results = judge_cues(columns, labels, tree.classes, numbers[pick], config.seed)
         run.log_figure("cues", cue_bars(results, f"{tree.root.name}: {tree.question}"))
-        run.log_text("cues.csv", words.as_csv(words.cue_rows(results)))
-        run.log_text("cues.md", words.as_markdown(words.cue_rows(results)))
+        run.log_text("cues.csv", as_csv(words.cue_rows(results)))
+        run.log_text("cues.md", as_markdown(words.cue_rows(results)))
     log_pictures(tree, [measured[i] for i in pick], labels, columns, run)
     if groups:
         run.log_figure("duplicates", duplicate_sheet(*_sheet(hashed, groups)))
     rows = words.duplicate_rows(hashed, groups)
-    run.log_text("duplicates.csv", words.as_csv(rows))
+    run.log_text("duplicates.csv", as_csv(rows))
     sampling = f"Of {len(tree.paths)} pictures the cues of {len(pick)} were measured, copies sought in {len(measured)}."
     sentence = words.summary(tree.root.name, results, groups, len(measured))
     run.log_text("shortcuts.md", words.report(tree, sentence, sampling, results, columns, labels, rows, unreadable))

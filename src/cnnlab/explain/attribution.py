@@ -82,9 +82,9 @@ def saliency(model: nn.Module, images: Tensor, target: Tensor | int | None = Non
     Simonyan, Vedaldi and Zisserman 2013, arXiv:1312.6034. Arguments as for `explain`.
     """
     targets = _targets(model, images, target)
-    network, _ = _stand_in(model)
+    network, _ = stand_in(model)
     with torch.enable_grad():
-        gradients = Saliency(network).attribute(_leaf(model, images), target=targets.to(_device(model)), abs=True)
+        gradients = Saliency(network).attribute(leaf(model, images), target=targets.to(device_of(model)), abs=True)
     return gradients.amax(1).cpu().numpy()
 
 
@@ -95,10 +95,10 @@ def guided_backprop(model: nn.Module, images: Tensor, target: Tensor | int | Non
     `F.relu`, which no hook can see. Arguments as for `explain`.
     """
     targets = _targets(model, images, target)
-    network, _ = _stand_in(model)
+    network, _ = stand_in(model)
     with torch.enable_grad(), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Setting backward hooks on ReLU")
-        guided = GuidedBackprop(network).attribute(_leaf(model, images), target=targets.to(_device(model)))
+        guided = GuidedBackprop(network).attribute(leaf(model, images), target=targets.to(device_of(model)))
     return guided.detach().cpu().numpy()
 
 
@@ -109,13 +109,13 @@ def grad_cam(model: nn.Module, images: Tensor, target: Tensor | int | None = Non
     """
     name = layer or find_cam_layer(model, images[:1])
     targets = _targets(model, images, target)
-    network, layers = _stand_in(model)
+    network, layers = stand_in(model)
     if name not in layers:
         near = difflib.get_close_matches(name, layers, 1)
         raise ConfigError(f"The network has no layer '{name}'." + (f" Did you mean '{near[0]}'?" if near else ""))
     with torch.enable_grad():
         method = LayerGradCam(network, layers[name])
-        maps = method.attribute(_leaf(model, images), target=targets.to(_device(model)), relu_attributions=True)
+        maps = method.attribute(leaf(model, images), target=targets.to(device_of(model)), relu_attributions=True)
     if maps.ndim != 4:
         raise ConfigError(f"Layer '{name}' gives no map; Grad-CAM wants a convolutional layer.")
     return LayerAttribution.interpolate(maps, images.shape[2:], "bilinear")[:, 0].detach().cpu().numpy()
@@ -130,7 +130,7 @@ def find_cam_layer(model: nn.Module, images: Tensor) -> str:
     Raises:
         ConfigError: no convolution gives a map larger than 1x1.
     """
-    network, layers = _stand_in(model)
+    network, layers = stand_in(model)
     names = {module: name for name, module in layers.items()}
     found: list[tuple[str, int]] = []
     seen_convolution = False
@@ -146,7 +146,7 @@ def find_cam_layer(model: nn.Module, images: Tensor) -> str:
         if not list(module.children()):
             module.register_forward_hook(note)
     with torch.no_grad():
-        output = network.network(images[:1].to(_device(model)))
+        output = network.network(images[:1].to(device_of(model)))
     if not found:
         raise ConfigError("The network has no convolution with a map larger than 1x1, so there is no Grad-CAM for it.")
     if output.ndim == 4 and output.shape[2] * output.shape[3] > 1:
@@ -158,8 +158,8 @@ def find_cam_layer(model: nn.Module, images: Tensor) -> str:
 @torch.no_grad()
 def class_shares(model: nn.Module, images: Tensor, batch_size: int = 64) -> np.ndarray:
     """Softmax probability of each class (B, K); where there are logits at every position, their mean over them."""
-    network, _ = _stand_in(model)
-    outputs = [network.network(part.to(_device(model))).float() for part in images.split(batch_size)]
+    network, _ = stand_in(model)
+    outputs = [network.network(part.to(device_of(model))).float() for part in images.split(batch_size)]
     shares = [out.softmax(1).flatten(2).mean(2) if out.ndim > 2 else out.softmax(1) for out in outputs]
     return torch.cat(shares).cpu().numpy()
 
@@ -199,7 +199,7 @@ class _ClassSums(nn.Module):
         return logits.flatten(2).sum(2) if logits.ndim > 2 else logits
 
 
-def _stand_in(model: nn.Module) -> tuple[_ClassSums, dict[str, nn.Module]]:
+def stand_in(model: nn.Module) -> tuple[_ClassSums, dict[str, nn.Module]]:
     """Modules of its own over the same weights, in evaluation mode, and its layers by the network's names for them."""
     shared: dict[int, object] = {id(tensor): tensor for tensor in (*model.parameters(), *model.buffers())}
     network = copy.deepcopy(model, shared).eval()
@@ -214,12 +214,14 @@ def _stand_in(model: nn.Module) -> tuple[_ClassSums, dict[str, nn.Module]]:
     return _ClassSums(network), dict(network.named_modules())
 
 
-def _device(model: nn.Module) -> torch.device:
+def device_of(model: nn.Module) -> torch.device:
+    """Where its parameters are."""
     return next((p.device for p in model.parameters()), torch.device("cpu"))
 
 
-def _leaf(model: nn.Module, images: Tensor) -> Tensor:
-    return images.detach().float().to(_device(model)).clone().requires_grad_()
+def leaf(model: nn.Module, images: Tensor) -> Tensor:
+    """Images on the device of the network, as what gradients are taken to."""
+    return images.detach().float().to(device_of(model)).clone().requires_grad_()
 
 
 def _targets(model: nn.Module, images: Tensor, target: Tensor | int | None, batch_size: int = 64) -> Tensor:
@@ -230,7 +232,7 @@ def _targets(model: nn.Module, images: Tensor, target: Tensor | int | None, batc
         raise ConfigError(f"There are {len(targets)} classes to explain for {len(images)} images; give one for each.")
     targets = targets.expand(len(images))
     with torch.no_grad():
-        classes = _stand_in(model)[0](images[:1].to(_device(model))).shape[1]
+        classes = stand_in(model)[0](images[:1].to(device_of(model))).shape[1]
     if not 0 <= int(targets.min()) <= int(targets.max()) < classes:
         worst = int(targets.max() if targets.max() >= classes else targets.min())
         raise ConfigError(f"Class {worst} cannot be explained: the network has classes 0 to {classes - 1}.")

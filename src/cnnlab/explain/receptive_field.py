@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from cnnlab.errors import ConfigError
-from cnnlab.explain.attribution import _device, _leaf, _stand_in
+from cnnlab.explain.attribution import device_of, leaf, stand_in
 from cnnlab.models.arithmetic import Pair
 from cnnlab.models.fields import Axis
 from cnnlab.models.trace import Traced
@@ -31,7 +31,7 @@ def units_that_see(model: nn.Module, size: Pair, pixel: Pair) -> dict[str, np.nd
         size: height and width of the picture.
         pixel: row and column.
     """
-    network, layers = _stand_in(model)
+    network, layers = stand_in(model)
     reached: dict[str, np.ndarray] = {}
 
     def note(name: str, output: object) -> None:
@@ -41,7 +41,7 @@ def units_that_see(model: nn.Module, size: Pair, pixel: Pair) -> dict[str, np.nd
     for name, module in layers.items():
         if not list(module.children()):
             module.register_forward_hook(lambda _m, _i, output, name=name: note(name, output))
-    picture = torch.zeros(1, 3, *size, device=_device(model))
+    picture = torch.zeros(1, 3, *size, device=device_of(model))
     picture[..., pixel[0], pixel[1]] = float("nan")
     network.network(picture)
     return reached
@@ -101,7 +101,7 @@ def effective_fields(
     Raises:
         ConfigError: the network has no such layer.
     """
-    network, modules = _stand_in(model)
+    network, modules = stand_in(model)
     outputs: dict[str, Tensor] = {}
     for name in layers:
         if name not in modules:
@@ -111,13 +111,13 @@ def effective_fields(
     squares = {name: torch.zeros(images.shape[-2:]) for name in layers}
     for part in images.split(batch_size):
         with torch.enable_grad():
-            leaf = _leaf(model, part)
-            network.network(leaf)
+            pixels = leaf(model, part)
+            network.network(pixels)
             for name in layers:
                 unit = outputs[name]
                 unit = unit[..., unit.shape[2] // 2, unit.shape[3] // 2] if unit.ndim == 4 else unit
                 signs = torch.randint(0, 2, unit.shape, generator=generator).to(unit) * 2 - 1
-                (gradient,) = torch.autograd.grad((unit * signs).sum(), leaf, retain_graph=True)
+                (gradient,) = torch.autograd.grad((unit * signs).sum(), pixels, retain_graph=True)
                 squares[name] += gradient.square().sum((0, 1)).cpu()
             outputs.clear()
     return {name: (square / len(images)).sqrt().numpy() for name, square in squares.items()}

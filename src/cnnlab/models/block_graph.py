@@ -20,7 +20,7 @@ from torchvision.ops import StochasticDepth
 from cnnlab.errors import ConfigError
 from cnnlab.models.inception_blocks import Join
 from cnnlab.models.layers import ChannelShuffle
-from cnnlab.models.trace import _evaluating
+from cnnlab.models.trace import evaluating
 
 Shape = tuple[int, ...]
 _NOTHING = (nn.Identity, nn.Dropout, nn.Dropout2d, StochasticDepth)
@@ -78,7 +78,7 @@ def block_graph(model: nn.Module, path: str, size: tuple[int, int] = (32, 32)) -
     seen: list[Tensor] = []
     hook = first.register_forward_pre_hook(lambda _, given: seen.append(given[0]))
     device = next((tensor.device for tensor in model.parameters()), torch.device("cpu"))
-    with _evaluating(model), torch.no_grad():
+    with evaluating(model), torch.no_grad():
         try:
             model(torch.zeros(1, 3, *size, device=device))
         finally:

@@ -25,14 +25,22 @@ def list_models() -> list[str]:
     return sorted(_MODELS)
 
 
-def model_settings(name: str) -> list[str]:
-    """Names of the settings that `build_model` takes for this network, `num_classes` among them.
+def builder(name: str) -> Callable[..., nn.Module]:
+    """The function that builds a registered network.
 
     Raises ConfigError for an unknown name, with the nearest known one.
     """
     if name not in _MODELS:
         raise ConfigError(f"Unknown model '{name}'. {_nearest(name, list_models())}")
-    return [p.name for p in inspect.signature(_MODELS[name]).parameters.values() if p.kind is not p.VAR_KEYWORD]
+    return _MODELS[name]
+
+
+def model_settings(name: str) -> list[str]:
+    """Names of the settings that `build_model` takes for this network, `num_classes` among them.
+
+    Raises ConfigError for an unknown name, with the nearest known one.
+    """
+    return [p.name for p in inspect.signature(builder(name)).parameters.values() if p.kind is not p.VAR_KEYWORD]
 
 
 def build_model(name: str, num_classes: int = 2, **settings: object) -> nn.Module:
@@ -47,7 +55,7 @@ def build_model(name: str, num_classes: int = 2, **settings: object) -> nn.Modul
     for setting in settings:
         if setting not in known:
             raise ConfigError(f"Model '{name}' has no setting '{setting}'. {_nearest(setting, known)}")
-    model = _MODELS[name](num_classes=num_classes, **settings)
+    model = builder(name)(num_classes=num_classes, **settings)
     model.architecture = (name, {"num_classes": num_classes, **settings})
     return model
 

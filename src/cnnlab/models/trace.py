@@ -19,7 +19,7 @@ from torch import nn
 from cnnlab.errors import ConfigError
 from cnnlab.models.arithmetic import Pair
 from cnnlab.models.fields import Field
-from cnnlab.models.registry import _MODELS, build_model
+from cnnlab.models.registry import build_model, builder, list_models
 from cnnlab.models.watch import Layer, Watch
 
 
@@ -64,7 +64,7 @@ class Traced:
 
 def usual_settings(name: str) -> dict[str, object]:
     """Defaults of a registered network's settings, `num_classes` among them; empty for an unknown one."""
-    parameters = inspect.signature(_MODELS[name]).parameters.values() if name in _MODELS else ()
+    parameters = inspect.signature(builder(name)).parameters.values() if name in list_models() else ()
     return {p.name: p.default for p in parameters if p.default is not p.empty}
 
 
@@ -106,7 +106,7 @@ def trace(model: nn.Module, size: Pair, channels: int = 3) -> Traced:
     name = getattr(model, "architecture", (type(model).__name__, {}))[0]
     device = next((tensor.device for tensor in model.parameters()), torch.device("cpu"))
     picture = torch.zeros(1, channels, *size, device=device)
-    with _evaluating(model), torch.no_grad(), Watch(model) as watch:
+    with evaluating(model), torch.no_grad(), Watch(model) as watch:
         watch.fields[picture] = Field.of_picture(*size)
         try:
             model(picture)
@@ -121,7 +121,8 @@ def trace(model: nn.Module, size: Pair, channels: int = 3) -> Traced:
 
 
 @contextmanager
-def _evaluating(model: nn.Module) -> Iterator[None]:
+def evaluating(model: nn.Module) -> Iterator[None]:
+    """In evaluation mode within the block; afterwards every module is as it was."""
     before = [(module, module.training) for module in model.modules()]
     model.eval()
     try:

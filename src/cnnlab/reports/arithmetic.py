@@ -5,7 +5,7 @@ from fractions import Fraction
 
 from cnnlab.models.arithmetic import Convolution, Pair
 from cnnlab.models.trace import Layer, Traced
-from cnnlab.reports.shortcuts import as_markdown
+from cnnlab.reports.text_tables import as_markdown
 
 Row = dict[str, str]
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from cnnlab.models.arithmetic import Convolution, receptive_field
-from cnnlab.reports.shortcuts import as_markdown
+from cnnlab.reports.text_tables import as_markdown
 
 QUESTION = (5, 3)
 """Filters of the first and the second layer; both have stride 1."""

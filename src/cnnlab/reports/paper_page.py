@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from torch import nn
 
 from cnnlab.models.families import family
-from cnnlab.models.registry import _MODELS
+from cnnlab.models.registry import builder
 from cnnlab.reports.paper_runs import Evidence, Measured
 from cnnlab.reports.paper_tables import Counted, claim_rows, run_rows, small_model, stage_rows, variant_rows
 from cnnlab.reports.paper_words import (
@@ -21,7 +21,7 @@ from cnnlab.reports.paper_words import (
     relation_sentence,
 )
 from cnnlab.reports.papers import BLOCKS, CIFAR10_ERRORS, CLAIMS, RELATIONS, Block, Paper
-from cnnlab.reports.shortcuts import as_markdown
+from cnnlab.reports.text_tables import as_markdown
 
 NO_RUN = (
     "No finished run and no record of it is at hand: `mlflow run . -e cifar10_rank -P data=DIR` trains all eleven "
@@ -90,7 +90,7 @@ def _code(paper: Paper, ranked: str, model: nn.Module) -> list[str]:
     return [
         f"The code is `{path}`, written from the paper; tests/models/ hold it to the paper's tables, and to "
         f"torchvision where that has the network. `build_model({ranked!r}, {given})` makes what is trained here:",
-        "> " + (inspect.getdoc(_MODELS[ranked]) or "").split("\n\nArgs:")[0].replace("\n", "\n> "),
+        "> " + (inspect.getdoc(builder(ranked)) or "").split("\n\nArgs:")[0].replace("\n", "\n> "),
         f"    mlflow run . -e cifar10_train -P data=DIR -P model={ranked}\n"
         f"    mlflow run . -e conv_arithmetic -P models={ranked}",
     ]

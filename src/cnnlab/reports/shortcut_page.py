@@ -8,7 +8,8 @@ from cnnlab.evaluation.image_cues import CUES
 from cnnlab.evaluation.near_duplicates import KINDS
 from cnnlab.evaluation.shortcuts import CLEAR
 from cnnlab.reports.records import Record
-from cnnlab.reports.shortcuts import KIND_WORDS, as_markdown
+from cnnlab.reports.shortcuts import KIND_WORDS
+from cnnlab.reports.text_tables import as_markdown
 
 ENTRY_POINT = "shortcut_check"
 _TEXT = f"""# What could give the class away

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
@@ -12,6 +10,7 @@ import numpy as np
 from cnnlab.data.picture_tree import PictureTree
 from cnnlab.evaluation.near_duplicates import KINDS, DuplicateGroup
 from cnnlab.evaluation.shortcuts import ALMOST_ALL, CLEAR, SIGNIFICANCE, CueResult
+from cnnlab.reports.text_tables import as_markdown
 
 KIND_WORDS = {
     "two_classes": "the same picture under two classes",
@@ -50,23 +49,6 @@ def cue_rows(results: Sequence[CueResult]) -> list[dict[str, str]]:
         }
         for r in results
     ]  # fmt: skip
-
-
-def as_csv(rows: Sequence[Mapping[str, str]]) -> str:
-    """Rows with the same keys as CSV."""
-    text = io.StringIO()
-    writer = csv.DictWriter(text, fieldnames=list(rows[0]) if rows else ["cue"], lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue()
-
-
-def as_markdown(rows: Sequence[Mapping[str, str]]) -> str:
-    """Rows with the same keys as a Markdown table."""
-    if not rows:
-        return "(nothing)\n"
-    lines = [list(rows[0]), ["---"] * len(rows[0]), *(row.values() for row in rows)]
-    return "".join("| " + " | ".join(str(cell).replace("|", "\\|") for cell in line) + " |\n" for line in lines)
 
 
 def summary(name: str, results: Sequence[CueResult], groups: Sequence[DuplicateGroup], hashed: int) -> str:
