@@ -31,6 +31,7 @@ from cnnlab.reports.shortcut_page import shortcut_page
 BEGIN, END = "<!-- results:begin -->", "<!-- results:end -->"
 NO_RECORD = "no recorded run yet"
 _WIDTH = 118
+_FIRST = 4  # figures of a record that the README shows
 # figures of single classes and views, of memory and waiting, and what each of many networks costs: docs/results.md has
 # them
 _DETAIL = re.compile(
@@ -113,7 +114,27 @@ def fill_readme(text: str, records: Iterable[Record], source: str | Path = "READ
         raise DataError(f"{source} must hold {BEGIN} once and below it {END} once, around the place of the table")
     before, _, rest = text.partition(BEGIN)
     _, _, after = rest.partition(END)
-    return f"{before}{BEGIN}\n{markdown_table(headlines(records))}\n{END}{after}"
+    return f"{before}{BEGIN}\n{summary_table(headlines(records))}\n{END}{after}"
+
+
+def summary_table(records: Iterable[Record]) -> str:
+    """One row per record with its first figures; the notes stand below the table."""
+    header = ("entry point", "measured", "seeds", "data", "hardware", "commit")
+    rows, notes = [], []
+    for record in records:
+        shown = list(record.metrics.items())[:_FIRST]
+        lines = []
+        for name, figures in shown:
+            samples = _samples(record, name)
+            lines.append(f"`{name}` {_figure(figures)}" + f" on {samples}" * bool(samples))
+        if more := len(record.metrics) - len(shown):
+            lines.append(f"and {more} more")
+        if record.note:
+            notes.append(f"- `{record.entry_point}`: {record.note}")
+        data = record.data["name"] + " *" * bool(record.note)
+        cells = ("<br>".join(lines), _seeds(record), data, record.hardware, f"`{_commit(record)}`")
+        rows.append((f"`{record.entry_point}`", *cells))
+    return "\n".join([_table(header, rows), *([""] if notes else []), *notes]) if rows else NO_RECORD
 
 
 def markdown_table(records: Iterable[Record]) -> str:
@@ -128,8 +149,10 @@ def markdown_table(records: Iterable[Record]) -> str:
             entry_point = f"`{record.entry_point}`" if first else ""
             tail = shared if first else ("",) * len(shared)
             rows.append((entry_point, f"`{name}`", _figure(figures), _samples(record, name), *tail))
-    if not rows:
-        return NO_RECORD
+    return _table(header, rows) if rows else NO_RECORD
+
+
+def _table(header: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
     lines = [header, ("---",) * len(header), *rows]
     return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
 

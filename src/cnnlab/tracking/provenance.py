@@ -33,8 +33,9 @@ def hardware() -> str:
         pass
     memory = psutil.virtual_memory().total / 2**30
     gpu = f", {torch.cuda.get_device_name()}" if torch.cuda.is_available() else ", no GPU"
-    return f"{name}, {len(psutil.Process().cpu_affinity() or [])} cores, {memory:.0f} GiB{gpu}" \
-        if hasattr(psutil.Process, "cpu_affinity") else f"{name}, {psutil.cpu_count()} cores, {memory:.0f} GiB{gpu}"
+    process = psutil.Process()  # macOS does not tell to which cores a process is bound
+    cores = len(process.cpu_affinity()) if hasattr(process, "cpu_affinity") else psutil.cpu_count()
+    return f"{name}, {cores} core{'s' * (cores != 1)}, {memory:.0f} GiB{gpu}"
 
 
 def environment() -> str:
