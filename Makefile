@@ -24,7 +24,7 @@ $(ENTRY_POINTS): setup
 		--experiment-name $(or $(filter $(AREAS),$(firstword $(subst _, ,$@))),transfer) $(ARGS)
 
 test: setup
-	PATH="$(VENV)/bin:$$PATH" python -m pytest $(ARGS)
+	PATH="$(VENV)/bin:$$PATH" python -m pytest -n logical --dist worksteal $(ARGS)
 
 lint: setup
 	$(VENV)/bin/ruff check .

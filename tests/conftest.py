@@ -9,7 +9,11 @@ import pytest
 import torch
 from webserver import WebServer
 
-torch.set_num_threads(2)
+# several test processes (pytest -n) share the processor, and so do the programs that they start
+THREADS = max(1, (os.cpu_count() or 1) // int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")))
+torch.set_num_threads(min(2, THREADS))
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OMP_NUM_THREADS", str(THREADS))
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 REPOSITORY = Path(__file__).parent.parent
 
