@@ -2,10 +2,12 @@
 
 import json
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
+from torchvision.datasets import CelebA
 
 from cnnlab.data import fetch_makeup as module
 from cnnlab.data.fetch_makeup import CHECKSUMS, FILES, MARKER, draw, fetch_makeup
@@ -161,23 +163,34 @@ def test_wrong_bytes_from_a_mirror_are_refused(celeba, tmp_path):
 
 
 def test_the_public_source_goes_through_torchvision(celeba, tmp_path, monkeypatch):
-    asked = []
+    asked, checked = [], []
 
-    def google_drive(file_id, root, filename, md5):
-        asked.append((filename, md5))
-        shutil.copy(celeba / filename, root) if root.is_dir() else shutil.copytree(celeba, root)
+    def google_drive(id, output, resume, **_):
+        assert resume, "the part that a stopped call has brought is kept"
+        asked.append(id)
+        shutil.copy(celeba / Path(output).name, output)
 
-    monkeypatch.setattr(module, "download_file_from_google_drive", google_drive)
+    monkeypatch.setattr(module.gdown, "download", google_drive)
+    monkeypatch.setattr(module, "_check_md5", lambda path, md5: checked.append((path.name, md5)))
     assert fetch("public", tmp_path).counts == {"train": 12, "val": 6}
-    assert dict(asked) == CHECKSUMS and set(CHECKSUMS) == set(FILES)
-    assert asked[-1][0] == "img_align_celeba.zip"  # the largest comes last
+    ids = {name: file_id for file_id, _, name in CelebA.file_list if name in FILES}
+    assert sorted(asked) == sorted(ids.values())
+    assert asked[-1] == ids["img_align_celeba.zip"]  # the largest comes last
+    assert dict(checked) == CHECKSUMS and set(CHECKSUMS) == set(FILES)
+
+
+def test_wrong_bytes_of_the_drive_are_not_kept(tmp_path, monkeypatch):
+    monkeypatch.setattr(module.gdown, "download", lambda output, **_: Path(output).write_bytes(b"<html>sign in</html>"))
+    with pytest.raises(DataError, match="list_attr_celeba.txt of CelebA cannot be downloaded .*not CelebA's file"):
+        fetch("public", tmp_path)
+    assert list((tmp_path / "celeba").iterdir()) == []
 
 
 def test_a_refusal_of_the_drive_says_what_to_do(tmp_path, monkeypatch):
-    def google_drive(*_):
+    def google_drive(**_):
         raise RuntimeError("Too many users have viewed or downloaded this file recently.\nTry again later")
 
-    monkeypatch.setattr(module, "download_file_from_google_drive", google_drive)
+    monkeypatch.setattr(module.gdown, "download", google_drive)
     with pytest.raises(DataError) as told:
         fetch("public", tmp_path)
     said = str(told.value)

@@ -14,10 +14,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import gdown
 import numpy as np
 from PIL import Image
 from torchvision.datasets import CelebA
-from torchvision.datasets.utils import calculate_md5, download_file_from_google_drive
+from torchvision.datasets.utils import calculate_md5
 
 from cnnlab.data.download import download, inside
 from cnnlab.data.images import read_image
@@ -173,14 +174,19 @@ def _celeba(source: str, output: Path, checksums: Mapping[str, str], settings: M
 def _fetch_public(folder: Path) -> None:
     """CelebA's files from where torchvision finds them; those that are there and right are not asked for again.
 
-    The pictures stay in their archive: 2,400 are needed of 202,599.
+    The part of a file that a stopped call has brought is kept, and the next call goes on behind it. The pictures stay
+    in their archive: 2,400 are needed of 202,599.
     """
+    folder.mkdir(parents=True, exist_ok=True)
     for file_id, md5, name in sorted(CelebA.file_list, key=lambda entry: entry[2] == PICTURES):
         if name not in FILES:
             continue
         try:
-            download_file_from_google_drive(file_id, folder, name, md5)
+            gdown.download(id=file_id, output=str(folder / name), resume=True, retries=3, timeout=60)
+            _check_md5(folder / name, md5)
         except Exception as error:  # the downloader raises whatever the network, gdown or the drive's quota raises
+            if isinstance(error, DataError):
+                (folder / name).unlink()  # what came is not the file, and would not be asked for again
             if name == IDENTITIES:
                 continue  # only makes sure that nobody is in both splits
             reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:160].rstrip(".")
