@@ -48,7 +48,7 @@ from cnnlab.search import LABEL, Search, kept_while_undecided, params_digest, se
 from cnnlab.tracking import Run
 from cnnlab.tracking.models import promote
 from cnnlab.training import Fit, Training, fit
-from cnnlab.training.kernel_machine import fit_kernel_machine
+from cnnlab.training.kernel_machine import fit_backbone_machine
 from cnnlab.training.views import SINGLE_VIEW, Views, predict_views
 
 # VGG-16 is left out: on two cores a trial of it would take as long as ten others.
@@ -178,7 +178,7 @@ def fit_partner(config: Config, train: ImageSet) -> KernelMachine | None:
     """The machine that judges beside the network, if one does."""
     if not config.partner:
         return None
-    return fit_kernel_machine(train.images, train.labels, config.partner, config.weights, seed=config.seed)[0]
+    return fit_backbone_machine(train.images, train.labels, config.partner, config.weights, seed=config.seed)[0]
 
 
 def ask_partner(machine: KernelMachine, portraits: ImageSet, views: Views) -> torch.Tensor:

@@ -10,7 +10,7 @@ from cnnlab.errors import ConfigError, DataError
 from cnnlab.models import build_model
 from cnnlab.models.kernel_machine import committee_of
 from cnnlab.models.saved import load_model, save_model
-from cnnlab.training.kernel_machine import fit_kernel_machine, principal_components
+from cnnlab.training.kernel_machine import fit_backbone_machine, fit_patch_machine, learn_patches, principal_components
 
 SMALL = {"size": (64, 64), "grid": (4, 4), "dims": 16, "weights": "random"}
 
@@ -31,7 +31,7 @@ def patches(count: int, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
 def fitted():
     torch.manual_seed(0)
     images, labels = patches(40, 0)
-    return fit_kernel_machine(images, labels, **SMALL)[0], images, labels
+    return fit_backbone_machine(images, labels, **SMALL)[0], images, labels
 
 
 def test_the_place_of_a_feature_tells_classes_apart_that_average_pooling_could_not(fitted):
@@ -45,7 +45,7 @@ def test_margins_are_those_of_the_support_vector_machine(fitted):
     machine, images, labels = fitted
     with torch.no_grad():
         points = machine.standardise(machine.maps(images.float() / 255)) @ machine.components.T
-        found = machine.margin(images.float() / 255).numpy()
+        found = machine.margins(images.float() / 255)[:, 1].numpy()
     reference = SVC(C=3.0, gamma=float(machine.gamma)).fit(points.numpy(), labels.numpy())
     # maps are computed in bfloat16 for fitting where the processor has it, which moves a margin in the second digit
     np.testing.assert_allclose(found, reference.decision_function(points.numpy()), atol=0.1)
@@ -60,7 +60,7 @@ def test_an_image_and_its_mirror_image_are_answered_alike(fitted):
 
 def test_training_mode_does_not_wake_the_backbone(fitted):
     machine, *_ = fitted
-    assert not machine.train().backbone.training and not any(p.requires_grad for p in machine.parameters())
+    assert not machine.train().features.backbone.training and not any(p.requires_grad for p in machine.parameters())
     machine.eval()
 
 
@@ -86,11 +86,44 @@ def test_a_committee_answers_the_mean_probability_and_is_saved_with_its_members(
     assert meta["classes"] == ["a", "b"] and isinstance(again, nn.Module)
 
 
-def test_too_few_images_and_other_numbers_of_classes_are_refused():
+def test_typical_patches_tell_three_textures_apart():
+    images, labels = textures(36, 0)
+    machine = fit_patch_machine(images, labels, [(5, 20), (3, 10)], (2, 2), dims=20)
+    fresh, truth = textures(30, 1)
+    with torch.no_grad():
+        logits = machine(fresh.float() / 255)
+    assert logits.shape == (30, 3) and (logits.argmax(1) == truth).float().mean() >= 0.9
+    again = fit_patch_machine(images, labels, [(5, 20), (3, 10)], (2, 2), dims=20)
+    with torch.no_grad():
+        torch.testing.assert_close(again(fresh.float() / 255), logits)
+
+
+def textures(count: int, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Stripes across, stripes down and noise, at any phase."""
+    drawn = torch.Generator().manual_seed(seed)
+    labels, images = torch.arange(count) % 3, torch.randint(80, 170, (count, 3, 24, 24), generator=drawn)
+    for image, label in zip(images, labels, strict=True):
+        wave = (torch.arange(24) + int(torch.randint(0, 6, (), generator=drawn))) // 3 % 2 * 80
+        image += (torch.zeros(24, 24) if label == 2 else wave[:, None] if label else wave[None, :]).long()
+    return images.clamp(0, 255).to(torch.uint8), labels
+
+
+def test_nearness_of_a_patch_is_what_the_formula_says():
+    images, _ = textures(6, 0)
+    layer = build_model("patch_machine", 2, patches=[(5, 4)], grid=(1, 1)).features
+    learn_patches(layer, images)
+    patches = torch.nn.functional.unfold(images.float() / 255, 5).transpose(1, 2)  # (6, places, 75)
+    white = (patches - layer.mean_0) @ layer.whitening_0
+    distances = torch.cdist(white, layer.typical_0)
+    expected = (distances.mean(2, keepdim=True) - distances).clamp(min=0).mean(1)
+    torch.testing.assert_close(layer(images.float() / 255), expected, atol=1e-2, rtol=1e-2)
+
+
+def test_too_few_images_and_networks_without_maps_are_refused():
     images, labels = patches(12, 0)
-    with pytest.raises(DataError, match="needs four images of each class to be calibrated, not 3"):
-        fit_kernel_machine(images[:6], labels[:6], **SMALL)
-    with pytest.raises(ConfigError, match="tells two classes apart, not 3"):
-        fit_kernel_machine(images, torch.arange(12) % 3, **SMALL)
+    with pytest.raises(DataError, match="two classes with four images of each at least"):
+        fit_backbone_machine(images[:6], labels[:6], **SMALL)
+    with pytest.raises(DataError, match="two classes with four images"):
+        fit_patch_machine(images, torch.zeros(12, dtype=torch.long))
     with pytest.raises(ConfigError, match="needs a backbone with a pyramid of maps, which simple_cnn has not"):
-        build_model("kernel_machine", backbone="simple_cnn")
+        build_model("backbone_machine", backbone="simple_cnn")

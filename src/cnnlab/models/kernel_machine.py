@@ -1,8 +1,8 @@
-"""A support vector machine on the maps of a frozen backbone, and committees: both saved and judged as networks are.
+"""Support vector machines on maps that remember places, and committees; both are saved and judged as networks.
 
 Average pooling forgets where a feature was. On aligned images, such as faces, the place is what counts (lips, eyes),
-and a few thousand images are enough for a machine with a Gaussian kernel to use it. It errs elsewhere than a fine-tuned
-network does, so the mean of both is better than each.
+and some hundred images are enough for a machine with a Gaussian kernel to use it. It errs elsewhere than a network that
+was trained by gradients does, so the mean of both is better than each.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,86 +18,146 @@ from cnnlab.models.registry import build_model, register_model
 LIMIT = 4.0  # standard deviations at which a feature is cut: single bright spots do not rule the distances
 
 
-class KernelMachine(nn.Module):
-    """Two classes told apart by distances between the maps of a frozen backbone; `training.kernel_machine` fits it.
+class BackboneMaps(nn.Module):
+    """The pyramid of a frozen backbone, every map averaged to a grid of places.
 
     Args:
         backbone: a network of backbone.py.
         size: height and width in pixels to which images are brought.
-        grid: rows and columns to which each map of the backbone's pyramid is averaged, if it has more.
-        dims: principal components that are kept of the maps.
-        vectors: number of support vectors.
+        grid: rows and columns to which a map is averaged, if it has more.
 
     Raises:
         ConfigError: the backbone has no pyramid.
     """
 
-    def __init__(self, backbone: str, size: tuple[int, int], grid: tuple[int, int], dims: int, vectors: int) -> None:
+    def __init__(self, backbone: str, size: tuple[int, int], grid: tuple[int, int]) -> None:
         super().__init__()
-        self.backbone = build_model(backbone, num_classes=1000)
+        self.backbone = build_model(backbone, num_classes=1000).eval()
         if not hasattr(self.backbone, "pyramid_channels"):
             raise ConfigError(f"A kernel machine needs a backbone with a pyramid of maps, which {backbone} has not.")
         self.backbone.requires_grad_(False)
         self.size = tuple(size)
         with torch.no_grad():
-            maps = self.backbone.eval().pyramid(torch.zeros(1, 3, *size)).values()
+            maps = self.backbone.pyramid(torch.zeros(1, 3, *size)).values()
         self.grids = [tuple(min(pair) for pair in zip(m.shape[-2:], grid, strict=True)) for m in maps]
-        lengths = [m.shape[1] * rows * columns for m, (rows, columns) in zip(maps, self.grids, strict=True)]
-        numbers = sum(lengths)
-        self.register_buffer("weights", torch.cat([torch.full((n,), n**-0.5) for n in lengths]), persistent=False)
-        self.register_buffer("mean", torch.zeros(numbers))
-        self.register_buffer("scale", torch.ones(numbers))
-        self.register_buffer("components", torch.zeros(dims, numbers))
-        self.register_buffer("vectors", torch.zeros(vectors, dims))
-        self.register_buffer("coefficients", torch.zeros(vectors))
-        self.register_buffer("bias", torch.zeros(()))
-        self.register_buffer("gamma", torch.ones(()))
-        self.register_buffer("line", torch.tensor([1.0, 0.0]))  # margin -> log-odds: slope and offset
+        self.lengths = [m.shape[1] * rows * columns for m, (rows, columns) in zip(maps, self.grids, strict=True)]
 
-    def train(self, mode: bool = True) -> "KernelMachine":
+    def train(self, mode: bool = True) -> "BackboneMaps":
         """The backbone stays in evaluation mode: its batch norms keep their averages."""
         super().train(mode)
         self.backbone.eval()
         return self
 
-    def maps(self, images: Tensor) -> Tensor:
-        """(B, 3, H, W) in [0, 1] -> mean maps of image and mirror image, flat: float32 (B, numbers)."""
+    def forward(self, images: Tensor) -> Tensor:
+        """(B, 3, H, W) in [0, 1] -> all maps, flat: float32 (B, sum of lengths)."""
         images = F.interpolate(images, self.size, mode="bicubic", align_corners=False).clamp(0, 1)
-        images = images.contiguous(memory_format=torch.channels_last)
-        sides = []
-        for side in (images, images.flip(-1)):
-            maps = self.backbone.pyramid(side).values()
-            means = [F.adaptive_avg_pool2d(m.float(), grid) for m, grid in zip(maps, self.grids, strict=True)]
-            sides.append(torch.cat([m.flatten(1) for m in means], 1))
-        return (sides[0] + sides[1]) / 2
+        maps = self.backbone.pyramid(images.contiguous(memory_format=torch.channels_last)).values()
+        means = [F.adaptive_avg_pool2d(m.float(), grid) for m, grid in zip(maps, self.grids, strict=True)]
+        return torch.cat([m.flatten(1) for m in means], 1)
+
+
+class PatchMaps(nn.Module):
+    """One layer that was never trained by gradients: how near each patch is to each of many typical patches.
+
+    Coates, Ng and Lee 2011, "An analysis of single-layer networks in unsupervised feature learning": patches are
+    whitened, k-means finds the typical ones (`training.kernel_machine` does both), and a patch is told by how much
+    nearer than the mean each of them is. The maps are averaged to a grid of places.
+
+    Args:
+        patches: (side in pixels, number of typical patches) of each map.
+        grid: rows and columns of places.
+    """
+
+    def __init__(self, patches: Sequence[tuple[int, int]], grid: tuple[int, int]) -> None:
+        super().__init__()
+        self.patches, self.grid = [tuple(pair) for pair in patches], tuple(grid)
+        self.lengths = [count * grid[0] * grid[1] for _, count in self.patches]
+        for place, (side, count) in enumerate(self.patches):
+            numbers = 3 * side * side
+            self.register_buffer(f"mean_{place}", torch.zeros(numbers))
+            self.register_buffer(f"whitening_{place}", torch.eye(numbers))
+            self.register_buffer(f"typical_{place}", torch.zeros(count, numbers))
+
+    def forward(self, images: Tensor) -> Tensor:
+        """(B, 3, H, W) in [0, 1] -> all maps, flat: float32 (B, sum of lengths)."""
+        with torch.autocast(images.device.type, enabled=False):
+            return torch.cat([self._map(images.float(), place) for place in range(len(self.patches))], 1)
+
+    def _map(self, images: Tensor, place: int) -> Tensor:
+        mean, whitening, typical = (getattr(self, f"{name}_{place}") for name in ("mean", "whitening", "typical"))
+        side, count = self.patches[place]
+        white = F.conv2d(images, whitening.view(-1, 3, side, side), -(whitening @ mean))
+        squares = white.square().sum(1, keepdim=True) + typical.square().sum(1).view(1, -1, 1, 1)
+        distances = (squares - 2 * F.conv2d(white, typical.view(count, -1, 1, 1))).clamp(min=0).sqrt()
+        nearness = (distances.mean(1, keepdim=True) - distances).relu()
+        return F.adaptive_avg_pool2d(nearness, self.grid).flatten(1)
+
+
+class KernelMachine(nn.Module):
+    """Classes told apart by distances between maps; `training.kernel_machine` fits it.
+
+    The maps of an image and its mirror image are averaged, standardised, brought to principal components and compared
+    with those of the support vectors by a Gaussian kernel; one machine for each class against the others.
+
+    Args:
+        features: BackboneMaps or PatchMaps.
+        num_classes: K.
+        dims: principal components that are kept of the maps.
+        vectors: number of support vectors.
+    """
+
+    def __init__(self, features: nn.Module, num_classes: int, dims: int, vectors: int) -> None:
+        super().__init__()
+        self.features = features
+        numbers = sum(features.lengths)
+        # every map counts the same, however many numbers it has
+        self.register_buffer("weights", torch.cat([torch.full((n,), n**-0.5) for n in features.lengths]), False)
+        self.register_buffer("mean", torch.zeros(numbers))
+        self.register_buffer("scale", torch.ones(numbers))
+        self.register_buffer("components", torch.zeros(dims, numbers))
+        self.register_buffer("vectors", torch.zeros(vectors, dims))
+        self.register_buffer("coefficients", torch.zeros(num_classes, vectors))
+        self.register_buffer("bias", torch.zeros(num_classes))
+        self.register_buffer("gamma", torch.ones(()))
+        self.register_buffer("slope", torch.ones(()))
+
+    def maps(self, images: Tensor) -> Tensor:
+        """(B, 3, H, W) in [0, 1] -> mean maps of image and mirror image, (B, numbers)."""
+        return (self.features(images) + self.features(images.flip(-1))) / 2
 
     def standardise(self, maps: Tensor) -> Tensor:
-        """Zero mean and unit variance on the training images, cut at `LIMIT`; every map counts the same."""
+        """(B, numbers), to zero mean and unit variance on the training images, cut at `LIMIT`."""
         return ((maps - self.mean) * self.scale).clamp(-LIMIT, LIMIT) * self.weights
 
-    def margin(self, images: Tensor) -> Tensor:
-        """(B, 3, H, W) in [0, 1] -> signed distance from the border between the classes, (B,)."""
+    def margins(self, images: Tensor) -> Tensor:
+        """(B, 3, H, W) in [0, 1] -> signed distance from each class's border, (B, K)."""
         maps = self.maps(images)
         with torch.autocast(images.device.type, enabled=False):  # differences of near points need the digits
             points = self.standardise(maps) @ self.components.T
             kernel = torch.exp(-self.gamma * torch.cdist(points, self.vectors) ** 2)
-            return kernel @ self.coefficients + self.bias
+            return kernel @ self.coefficients.T + self.bias
 
     def forward(self, images: Tensor) -> Tensor:
-        """(B, 3, H, W) in [0, 1] -> logits (B, 2)."""
-        odds = self.line[0] * self.margin(images) + self.line[1]
-        return torch.stack([-odds / 2, odds / 2], 1)
+        """(B, 3, H, W) in [0, 1] -> logits (B, K)."""
+        return self.slope * self.margins(images)
 
 
 @register_model
-def kernel_machine(
+def backbone_machine(
     num_classes: int = 2, backbone: str = "squeezenet1_1", size: tuple[int, int] = (160, 128),
     grid: tuple[int, int] = (10, 8), dims: int = 256, vectors: int = 2,
 ) -> KernelMachine:  # fmt: skip
-    """A support vector machine on the maps of `backbone`, of `size` and averaged to `grid`; for two classes."""
-    if num_classes != 2:
-        raise ConfigError(f"kernel_machine tells two classes apart, not {num_classes}.")
-    return KernelMachine(backbone, size, grid, dims, vectors)
+    """A support vector machine on the maps of a frozen `backbone`, which sees `size` and is averaged to `grid`."""
+    return KernelMachine(BackboneMaps(backbone, size, grid), num_classes, dims, vectors)
+
+
+@register_model
+def patch_machine(
+    num_classes: int = 2, patches: Sequence[tuple[int, int]] = ((6, 600),), grid: tuple[int, int] = (4, 4),
+    dims: int = 256, vectors: int = 2,
+) -> KernelMachine:  # fmt: skip
+    """A support vector machine on typical patches (side, number of them), which are found without labels."""
+    return KernelMachine(PatchMaps(patches, grid), num_classes, dims, vectors)
 
 
 class Committee(nn.Module):

@@ -1,67 +1,90 @@
-"""Fit a support vector machine to the maps of a frozen backbone; models.kernel_machine says what it is good for."""
+"""Fit support vector machines to the maps of a frozen backbone or to typical patches; see `models.kernel_machine`."""
 
+from collections.abc import Sequence
+
+import numpy as np
 import torch
-from sklearn.linear_model import LogisticRegression
+import torch.nn.functional as F
+from scipy.optimize import minimize_scalar
+from sklearn.cluster import MiniBatchKMeans
 from sklearn.model_selection import StratifiedKFold, cross_val_predict
+from sklearn.multiclass import OneVsRestClassifier
 from sklearn.svm import SVC
 from torch import Tensor
 
-from cnnlab.errors import ConfigError, DataError
-from cnnlab.models.kernel_machine import KernelMachine
+from cnnlab.errors import DataError
+from cnnlab.models.kernel_machine import KernelMachine, PatchMaps
 from cnnlab.models.pretrained import WeightsReport, load_pretrained
 from cnnlab.models.registry import build_model
 from cnnlab.training.feature_views import features_of
 
+SAMPLES = 40_000  # patches from which the typical ones are found
+FAINT = 1e-3  # added to the variances of patches, so that whitening does not blow noise up
 
-def fit_kernel_machine(
+
+def fit_backbone_machine(
     images: Tensor, labels: Tensor, backbone: str = "squeezenet1_1", weights: str = "auto",
     size: tuple[int, int] = (160, 128), grid: tuple[int, int] = (10, 8), dims: int = 256, penalty: float = 3.0,
     seed: int = 0,
 ) -> tuple[KernelMachine, WeightsReport]:  # fmt: skip
-    """Train a machine on images; its probabilities are calibrated by cross-validation on the same images (Platt).
+    """A machine on the maps of a pretrained backbone; its probabilities are calibrated by cross-validation.
 
     Args:
         images: uint8 (N, 3, H, W).
-        labels: 0 or 1, (N,), four of each at least.
+        labels: (N,), four images of each class at least.
         backbone: whose maps it sees.
         weights: of the backbone, as `pretrained_model` takes them.
         size: height and width in pixels to which the images are brought.
         grid: rows and columns of the averaged maps.
         dims: principal components, fewer where there are fewer images.
-        penalty: C of the support vector machine.
+        penalty: C of the support vector machines.
         seed: of the folds that calibrate.
 
     Raises:
-        ConfigError: more than two classes, or no such weights.
+        ConfigError: no such weights, or a backbone without a pyramid.
         DataError: too few images of a class.
     """
-    if (classes := int(labels.max()) + 1) != 2:
-        raise ConfigError(f"kernel_machine tells two classes apart, not {classes}.")
-    if (fewest := int(labels.bincount().min())) < 4:
-        raise DataError(f"A kernel machine needs four images of each class to be calibrated, not {fewest}.")
     settings = {"backbone": backbone, "size": tuple(size), "grid": tuple(grid), "dims": min(dims, len(images) - 1)}
-    machine = build_model("kernel_machine", **settings)
-    report = load_pretrained(machine.backbone, weights)
-    maps = features_of(images, lambda batch: batch.float() / 255, machine.maps)
-    machine.mean, machine.scale = maps.mean(0), 1 / maps.std(0).clamp(min=1e-4)
-    points = machine.standardise(maps)
-    del maps
-    machine.components = principal_components(points, settings["dims"])
-    points = points @ machine.components.T
-    squares = torch.cdist(points, points) ** 2
-    machine.gamma = 1 / squares.median()
-    kernel = torch.exp(-machine.gamma * squares).double().numpy()
-    judge = SVC(C=penalty, kernel="precomputed")
-    folds = StratifiedKFold(min(5, fewest), shuffle=True, random_state=seed)
-    margins = cross_val_predict(judge, kernel, labels.numpy(), cv=folds, method="decision_function")
-    line = LogisticRegression().fit(margins[:, None], labels.numpy())
-    judge.fit(kernel, labels.numpy())
-    machine.vectors = points[judge.support_].contiguous()
-    machine.coefficients = torch.from_numpy(judge.dual_coef_[0]).float()
-    machine.bias = torch.tensor(judge.intercept_[0], dtype=torch.float32)
-    machine.line = torch.tensor([line.coef_[0, 0], line.intercept_[0]], dtype=torch.float32)
-    machine.architecture = ("kernel_machine", {"num_classes": 2, **settings, "vectors": len(machine.vectors)})
-    return machine.eval(), report
+    machine = build_model("backbone_machine", _classes(labels), **settings)
+    report = load_pretrained(machine.features.backbone, weights)
+    return _fit(machine, images, labels, penalty, seed), report
+
+
+def fit_patch_machine(
+    images: Tensor, labels: Tensor, patches: Sequence[tuple[int, int]] = ((6, 600),), grid: tuple[int, int] = (4, 4),
+    dims: int = 256, penalty: float = 3.0, seed: int = 0,
+) -> KernelMachine:  # fmt: skip
+    """A machine on typical patches of the images themselves, from scratch.
+
+    Arguments and errors as for `fit_backbone_machine`, and
+
+    Args:
+        patches: (side in pixels, number of typical patches) of each map.
+        seed: of the patches that are drawn too.
+    """
+    settings = {"patches": [tuple(pair) for pair in patches], "grid": tuple(grid), "dims": min(dims, len(images) - 1)}
+    machine = build_model("patch_machine", _classes(labels), **settings)
+    learn_patches(machine.features, images, seed)
+    return _fit(machine, images, labels, penalty, seed)
+
+
+def learn_patches(layer: PatchMaps, images: Tensor, seed: int = 0) -> None:
+    """Find the whitening and the typical patches of a layer in images uint8 (N, 3, H, W); no labels are needed."""
+    drawn = torch.Generator().manual_seed(seed)
+    for place, (side, count) in enumerate(layer.patches):
+        which = torch.randint(0, len(images), (SAMPLES,), generator=drawn)
+        tops, lefts = (torch.randint(0, length - side + 1, (SAMPLES,), generator=drawn) for length in images.shape[-2:])
+        rows = tops[:, None, None] + torch.arange(side)[:, None]
+        columns = lefts[:, None, None] + torch.arange(side)
+        patches = images[which[:, None, None], :, rows, columns].permute(0, 3, 1, 2).flatten(1).float() / 255
+        mean = patches.mean(0)
+        variances, directions = torch.linalg.eigh(torch.cov((patches - mean).T))
+        whitening = directions @ torch.diag((variances.clamp(min=0) + FAINT).rsqrt()) @ directions.T
+        white = ((patches - mean) @ whitening).numpy()
+        found = MiniBatchKMeans(count, n_init=1, batch_size=4096, max_iter=20, random_state=seed).fit(white)
+        values = {"mean": mean, "whitening": whitening, "typical": torch.from_numpy(found.cluster_centers_).float()}
+        for name, value in values.items():
+            setattr(layer, f"{name}_{place}", value)
 
 
 def principal_components(points: Tensor, count: int) -> Tensor:
@@ -69,3 +92,53 @@ def principal_components(points: Tensor, count: int) -> Tensor:
     values, vectors = torch.linalg.eigh((points @ points.T).double())
     values, vectors = values.flip(0)[:count].clamp(min=1e-12), vectors.flip(1)[:, :count]
     return (vectors / values.sqrt()).T.float() @ points
+
+
+def _classes(labels: Tensor) -> int:
+    counts = labels.bincount()
+    if len(counts) < 2 or counts.min() < 4:
+        raise DataError("A kernel machine needs two classes with four images of each at least, so as to be calibrated.")
+    return len(counts)
+
+
+def _fit(machine: KernelMachine, images: Tensor, labels: Tensor, penalty: float, seed: int) -> KernelMachine:
+    truth, classes = labels.numpy(), len(machine.bias)
+    maps = features_of(images, lambda batch: batch.float() / 255, machine.maps)
+    machine.mean, machine.scale = maps.mean(0), 1 / maps.std(0).clamp(min=1e-4)
+    points = machine.standardise(maps)
+    machine.components = principal_components(points, len(machine.components))
+    points = points @ machine.components.T
+    squares = torch.cdist(points, points) ** 2
+    machine.gamma = 1 / squares.median()
+    kernel = torch.exp(-machine.gamma * squares).double().numpy()
+    judge = OneVsRestClassifier(SVC(C=penalty, kernel="precomputed"))
+    folds = StratifiedKFold(min(5, int(labels.bincount().min())), shuffle=True, random_state=seed)
+    margins = cross_val_predict(judge, kernel, truth, cv=folds, method="decision_function")
+    machine.slope = torch.tensor(_slope(_both(margins), truth))
+    judge.fit(kernel, truth)
+    coefficients = np.zeros((len(judge.estimators_), len(images)), np.float32)
+    for row, one in zip(coefficients, judge.estimators_, strict=True):
+        row[one.support_] = one.dual_coef_[0]
+    bias = np.array([one.intercept_[0] for one in judge.estimators_], np.float32)
+    if classes == 2:  # one machine tells two classes apart
+        coefficients, bias = np.stack([-coefficients[0], coefficients[0]]), np.stack([-bias[0], bias[0]])
+    used = np.flatnonzero(coefficients.any(0))
+    machine.vectors = points[used].contiguous()
+    machine.coefficients, machine.bias = torch.from_numpy(coefficients[:, used].copy()), torch.from_numpy(bias)
+    name, settings = machine.architecture
+    machine.architecture = (name, {**settings, "vectors": len(used)})
+    return machine.eval()
+
+
+def _both(margins: np.ndarray) -> np.ndarray:
+    """(N,) of two classes or (N, K) -> (N, K)."""
+    return np.stack([-margins, margins], 1) if margins.ndim == 1 else margins
+
+
+def _slope(margins: np.ndarray, truth: np.ndarray) -> float:
+    """The factor on margins (N, K) that makes their softmax the likeliest for the true classes."""
+    values, labels = torch.from_numpy(margins), torch.from_numpy(truth).long()
+    found = minimize_scalar(
+        lambda power: F.cross_entropy(np.exp(power) * values, labels).item(), bounds=(-3, 4), method="bounded"
+    )
+    return float(np.exp(found.x))
