@@ -13,6 +13,10 @@ seen, so that what two studies try is trained once.
 The second row knows ImageNet: a linear classifier on frozen features of a backbone, which, with the size of the images
 and the classifier's strength, is chosen by cross-validation within the other four folds (`test_pretrained_accuracy`).
 
+A classifier here is a committee: the network, and a support vector machine on colours and on typical patches that
+k-means finds in the training pictures (`partner`); their probabilities are averaged. Nothing in it is pretrained.
+Network and machine alone are told as well (`test_network_accuracy`, `test_machine_accuracy`).
+
 The same command continues a stopped study; finished trainings are kept in `mlruns/checkpoints`. The five networks of
 the first seed are stored as `model_fold_1.pt`, …; `artists_robustness` judges them on changed pictures.
 
@@ -39,24 +43,25 @@ from cnnlab.data.folds import Fold
 from cnnlab.data.imageset import ImageSet
 from cnnlab.errors import ConfigError
 from cnnlab.experiment import CHECKPOINTS, Outcome, main
+from cnnlab.models.kernel_machine import committee_of
 from cnnlab.models.pretrained import pretrained_model
 from cnnlab.models.registry import model_settings
-from cnnlab.models.saved import load_model, save_model
+from cnnlab.models.saved import save_model
 from cnnlab.models.simple_cnn import Layout
-from cnnlab.reports.ablation import load_result, save_result, training_stamp
 from cnnlab.reports.classifier import log_classifier
 from cnnlab.reports.frozen import frozen_features
 from cnnlab.reports.nested import PairCache, labelled, nested_table, pair_fold
-from cnnlab.reports.paintings import BASIS, PaintingConfig, load_paintings, train_outer, train_painter
+from cnnlab.reports.paintings import BASIS, PaintingConfig, load_paintings, train_outer_folds, train_painter
+from cnnlab.reports.partners import Partners
 from cnnlab.search import Report, Search, search
 from cnnlab.tracking import Run
 from cnnlab.tracking.models import promote
 from cnnlab.training import Training
-from cnnlab.training.folds import FoldResult, pooled, run_jobs, worker_pool
+from cnnlab.training.folds import FoldResult, assembled, run_jobs, worker_pool
 from cnnlab.training.views import SINGLE_VIEW, Views
 
 SPACE = {
-    "depths": CategoricalDistribution(["32-64-128", "32-64-128-128", "48-96-192-192"]),
+    "depths": CategoricalDistribution(["32-64-128", "32-64-128-256", "48-96-192"]),
     "first_kernel": CategoricalDistribution([3, 5]),
     "norm": CategoricalDistribution(["none", "batch", "lrn", "weight"]),
     "head": CategoricalDistribution(["flatten", "average"]),
@@ -79,13 +84,10 @@ TOGETHER = PLAIN | {
 }  # fmt: skip
 FIRST = {
     "plain": PLAIN,
-    "batch norm": PLAIN | {"norm": "batch", "lr": 3e-3},
-    "augmentation": PLAIN | {"augmentation": "medium"},
     "all together": TOGETHER,
     "local response norm": TOGETHER | {"norm": "lrn", "lr": 1e-3},
     "weight norm": TOGETHER | {"norm": "weight", "lr": 1e-3},
-    "mixup": TOGETHER | {"mixup": 0.8},
-    "deeper and wider": TOGETHER | {"depths": "48-96-192-192", "mixup": 0.2},
+    "deeper": TOGETHER | {"depths": "32-64-128-256", "head": "average", "first_kernel": 3},
 }
 AUGMENTATIONS = {
     "none": Augmentation(),
@@ -98,6 +100,8 @@ AUGMENTATIONS = {
         saturation=0.5, erase=0.25,
     ),
 }  # fmt: skip
+PATCHES = {"patches": ((8, 600),), "grid": (4, 4), "colours": 6, "penalty": 10.0}
+QUICK_PATCHES = {"patches": ((8, 20),), "grid": (2, 2), "colours": 3}
 LOOKS = {1: SINGLE_VIEW, 6: Views(mirror=True, zooms=(0.9, 1.0, 1.1))}
 
 
@@ -105,10 +109,12 @@ LOOKS = {1: SINGLE_VIEW, 6: Views(mirror=True, zooms=(0.9, 1.0, 1.1))}
 class Config(PaintingConfig):
     """Search for the best network for the paintings, by nested cross-validation."""
 
-    search: Search = field(default_factory=lambda: Search(trials=12))
+    search: Search = field(default_factory=lambda: Search(trials=6))
     """of each fold's study"""
     epochs: int = 0
-    """of every training; 0 is 10 with the drawn pictures, 150 with your own"""
+    """of every training; 0 is 10 with the drawn pictures, 100 with your own"""
+    partner: bool = True
+    """a support vector machine on typical patches judges beside the network"""
     seeds: int = 3
     """last trainings of each fold, from seeds seed, seed+1, …"""
     backbones: tuple[str, ...] = ("efficientnet_lite0", "efficientnet_lite2")
@@ -177,16 +183,22 @@ def run(config: Config, run: Run) -> Outcome:
     backbones = {  # first of all, since weights that are not to be had end the run
         name: pretrained_model(name, len(pictures.classes), config.weights) for name in config.backbones
     }
-    epochs = config.epochs or (10 if is_stand_in(pictures) else 150)
+    epochs = config.epochs or (10 if is_stand_in(pictures) else 100)
     name = f"artists_improve {pictures.name} {pictures.digest[:8]} {epochs} epochs seed {config.seed}"
     name += " quick" * config.quick
-    cache = PairCache(CHECKPOINTS / "artists_improve" / f"{name.replace(' ', '_')}.pt")
-    winners, studies = [], []
+    name += "" if config.partner else " alone"
+    stem = name.replace(" ", "_")
+    cache = PairCache(CHECKPOINTS / "artists_improve" / f"{stem}.pt")
+    winners, studies, partners = [], [], None
     with worker_pool(config.workers) as pool:
+        if config.partner:
+            beside = CHECKPOINTS / "artists_improve" / f"patches_{stem}.pt"
+            settings = (QUICK_PATCHES if config.quick else PATCHES) | {"seed": config.seed}
+            partners = Partners(pictures, folds, settings, beside, config.workers, pool)
         for outer in range(len(folds)):
             label = f"fold {outer + 1}"
             with run.child(label, {"fold": outer + 1}) as child:
-                objective = partial(judge, config, pictures, folds, cache, outer, epochs, pool)
+                objective = partial(judge, config, pictures, folds, cache, partners, outer, epochs, pool)
                 study = search(
                     child, replace(config.search, study=config.search.study and f"{config.search.study} {label}"),
                     SPACE, objective, name=f"{name} {label}", seed=config.seed + outer, first=first_trials(config),
@@ -198,14 +210,18 @@ def run(config: Config, run: Run) -> Outcome:
                 print(f"{label}: {labelled(best)}, {100 * best.value:.1f} % within the other folds.", flush=True)
             winners.append(best)
             studies.append(study)
-        results = last_trainings(config, pictures, folds, [w.params for w in winners], epochs, pool)
+        configs = [config_of(winner.params, config, epochs) for winner in winners]
+        results = train_outer_folds(
+            pictures, folds, configs, config.training_seeds, CHECKPOINTS / "artists_improve", config.resume,
+            config.workers, pool,
+        )  # fmt: skip
     text = nested_table(studies, PLAIN)
     run.log_text("studies.md", text)
     print(text, flush=True)
     run.set_tags({"winners": [labelled(w) for w in winners], "winner.params": [w.params for w in winners]})
     at_size = partial(at, config)
     pretrained = frozen_features(run, backbones, config.sizes, at_size, folds, config.seed) if backbones else None
-    return conclude(config, run, pictures, folds, winners, results, pretrained)
+    return conclude(config, run, pictures, folds, winners, results, partners, pretrained)
 
 
 def at(config: Config, size: int) -> ImageSet:
@@ -219,8 +235,8 @@ def first_trials(config: Config) -> dict[str, dict[str, Any]]:
 
 
 def judge(
-    config: Config, pictures: ImageSet, folds: Sequence[Fold], cache: PairCache, outer: int, epochs: int, pool,
-    params: dict[str, Any], child: Run, report: Report,
+    config: Config, pictures: ImageSet, folds: Sequence[Fold], cache: PairCache, partners: Partners | None, outer: int,
+    epochs: int, pool, params: dict[str, Any], child: Run, report: Report,
 ) -> float:  # fmt: skip
     """Mean accuracy over the inner folds, two at a time; after the first two the trial may be pruned."""
     inner = [fold for fold in range(len(folds)) if fold != outer]
@@ -232,8 +248,13 @@ def judge(
         work = partial(train_pair, pictures, folds)
         for place, result in run_jobs(work, jobs, config.workers, pool):
             fold = missing[place]
-            found[fold] = result.val_accuracy
-            cache.put(params, {outer: result.test_accuracy, fold: result.val_accuracy})
+            said = {outer: result.probabilities, fold: result.val_probabilities}
+            if partners:
+                said = {k: shares + partners.of(k, fold if k == outer else outer) for k, shares in said.items()}
+            accuracies = {k: accuracy(shares, pictures, folds[k]) for k, shares in said.items()}
+            cache.put(params, accuracies)
+            found[fold] = accuracies[fold]
+            child.log_metrics({f"network_accuracy_fold_{fold + 1}": result.val_accuracy})
             child.log_figure(f"curves_fold_{fold + 1}", plots.learning_curves(result.history, best_by="epoch"))
         child.log_metrics({f"val_accuracy_fold_{fold + 1}": found[fold] for fold in part})
         if step == 1:
@@ -241,66 +262,45 @@ def judge(
     return float(np.mean([found[fold] for fold in inner]))
 
 
-def last_trainings(
-    config: Config, pictures: ImageSet, folds: Sequence[Fold], winners: Sequence[dict[str, Any]], epochs: int, pool
-) -> list[list[FoldResult]]:
-    """[seed][fold] of the winners' trainings on four folds; what a stopped run has trained is trained once."""
-    keys = [(seed, outer) for seed in config.training_seeds for outer in range(len(folds))]
-    configs = [config_of(params, config, epochs) for params in winners]
-    found: dict[tuple[int, int], FoldResult] = {}
-    places = {}
-    for seed, outer in keys:
-        stamp = training_stamp(configs[outer], outer, seed, pictures.digest)  # `configs` have the folds' seed in them
-        places[seed, outer] = CHECKPOINTS / "artists_improve" / f"last_{stamp}.pt", stamp
-        kept = load_result(*places[seed, outer]) if config.resume else None
-        if kept is not None and network_file(places[seed, outer][0]).exists():
-            network, _ = load_model(network_file(places[seed, outer][0]))
-            found[seed, outer] = replace(kept, network=network)
-    missing = [key for key in keys if key not in found]
-    jobs = [(configs[outer], outer, seed) for seed, outer in missing]
-    for place, result in run_jobs(partial(train_outer, pictures, folds), jobs, config.workers, pool):
-        key = missing[place]
-        save_model(network_file(places[key][0]), result.network, {})
-        save_result(*places[key], result)
-        found[key] = result
-        print(f"fold {key[1] + 1}, seed {key[0]}: {100 * result.test_accuracy:.1f} % of its test part", flush=True)
-    return [[found[seed, outer] for outer in range(len(folds))] for seed in config.training_seeds]
-
-
-def network_file(path: Path) -> Path:
-    """Where the network of a kept training lies."""
-    return path.with_suffix(".network.pt")
+def accuracy(shares: np.ndarray, pictures: ImageSet, fold: Fold) -> float:
+    """Share of a fold's test pictures whose largest probability is that of their class."""
+    return float((shares.argmax(1) == pictures.labels.numpy()[list(fold.test)]).mean())
 
 
 def conclude(
     config: Config, run: Run, pictures: ImageSet, folds: Sequence[Fold], winners, results: list[list[FoldResult]],
-    pretrained: tuple[list[float], str] | None,
+    partners: Partners | None, pretrained: tuple[list[float], str] | None,
 ) -> Outcome:  # fmt: skip
     """Figures, models and the outcome."""
     labels = pictures.labels.numpy()
-    by_fold = [float(np.mean([seed[outer].test_accuracy for seed in results])) for outer in range(len(folds))]
-    together, guessed = [], np.zeros(len(labels), int)
-    for outer, fold in enumerate(folds):
-        mean = np.mean([seed[outer].probabilities for seed in results], axis=0)
-        guessed[list(fold.test)] = mean.argmax(1)
-        together.append(float((mean.argmax(1) == labels[list(fold.test)]).mean()))
+    places = range(len(folds))
+    beside = [partners.of(outer) if partners else 0 for outer in places]
+    shares = np.stack([
+        assembled([result.probabilities + beside[outer] for outer, result in enumerate(seed)], folds)
+        for seed in results
+    ])  # fmt: skip
+    right, guessed = shares.argmax(-1) == labels, shares.mean(0).argmax(1)  # (seeds, N) and (N,)
+    by_fold, together = ([float(r[..., list(f.test)].mean()) for f in folds] for r in (right, guessed == labels))
     matrix = confusion_matrix(labels, guessed, labels=range(len(pictures.classes)))
     run.log_figure("confusion_test", plots.confusion_matrix(matrix, pictures.classes))
     followed = {f"fold {k}": as_test(result.history) for k, result in enumerate(results[0], 1)}
     run.log_figure("curves", plots.compared_curves(followed))
-    run.log_arrays("right.npz", {"right": np.stack([pooled(seed, folds) for seed in results])})
+    run.log_arrays("right.npz", {"right": right})
+    models = [result.network for result in results[0]]
+    if partners:
+        models = [committee_of([network, partners.machine(outer)]) for outer, network in enumerate(models)]
     size = pictures.images.shape[-2:]
     with tempfile.TemporaryDirectory() as folder:
-        for outer, result in enumerate(results[0], 1):
+        for outer, model in enumerate(models, 1):
             meta = {"classes": list(pictures.classes), "size": list(size), "fold": outer}
             meta |= {"folds_seed": config.seed, "data_digest": pictures.digest}
             path = Path(folder) / f"model_fold_{outer}.pt"
-            save_model(path, result.network, meta)
+            save_model(path, model, meta)
             run.log_file(path)
     registered = ""
     if config.register:
         registered = "artists" + ("_quick" if config.quick else "_embedded" if is_stand_in(pictures) else "")
-    version = log_classifier(run, results[0][0].network, pictures.classes, size, pictures.images[:2], registered)
+    version = log_classifier(run, models[0], pictures.classes, size, pictures.images[:2], registered)
     if version:
         champion = promote(registered, version, winners[0].value, pictures.digest)
         run.set_tags({"registered": f"{registered} version {version}", "champion": champion})
@@ -308,6 +308,9 @@ def conclude(
         "test_accuracy": by_fold, "test_seeds_together_accuracy": together,
         "val_accuracy": [float(winner.value) for winner in winners],
     }  # fmt: skip
+    if partners:
+        metrics["test_network_accuracy"] = np.mean([[r.test_accuracy for r in seed] for seed in results], 0).tolist()
+        metrics["test_machine_accuracy"] = [accuracy(beside[k], pictures, folds[k]) for k in places]
     summary = (
         f"From scratch at {size[0]}x{size[1]}: {figure(by_fold)} of the test pictures right (mean ± std of "
         f"{len(folds)} folds, each the mean of {len(results)} seeds; {figure(together)} by the seeds together), "

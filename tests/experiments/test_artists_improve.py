@@ -14,7 +14,7 @@ from cnnlab.data.imageset import ImageSet
 from cnnlab.errors import ConfigError
 from cnnlab.models import build_model
 from cnnlab.models.simple_cnn import Layout
-from cnnlab.reports import paintings
+from cnnlab.reports import paintings, partners
 from cnnlab.reports.frozen import both_sides
 from cnnlab.search import Search
 from cnnlab.tracking import Run
@@ -60,17 +60,22 @@ class Trainer:
         self.calls.append((config.layout.norm, part, seed, keep_network))
         if len(self.calls) == self.stop_at:
             raise KeyboardInterrupt
-        right = np.array([self.right(config, i) for i in part.test])
-        wrong = 1 - PICTURES.labels[list(part.test)].numpy()
-        probabilities = np.eye(2, dtype=np.float32)[np.where(right, 1 - wrong, wrong)]
-        val = float(np.mean([self.right(config, i) for i in part.val]))
+        test, val = (self.answers(config, split) for split in (part.test, part.val))
+        right = test.argmax(1) == PICTURES.labels[list(part.test)].numpy()
+        known = float((val.argmax(1) == PICTURES.labels[list(part.val)].numpy()).mean())
         network = build_model("simple_cnn", 2, size=12, kernels=(3,), strides=(2,), depths=(2,), hidden=2)
-        history = [{"epoch": 1, "train/loss": 1.0, "train/accuracy": 1.0, "val/loss": 1.0, "val/accuracy": val}]
-        return FoldResult(right, probabilities, 1.0, val, history, 1, 0.1, network if keep_network else None)
+        history = [{"epoch": 1, "train/loss": 1.0, "train/accuracy": 1.0, "val/loss": 1.0, "val/accuracy": known}]
+        return FoldResult(right, test, 1.0, known, history, 1, 0.1, network if keep_network else None, val)
+
+    def answers(self, config, pictures):
+        right = np.array([self.right(config, i) for i in pictures])
+        wrong = 1 - PICTURES.labels[list(pictures)].numpy()
+        return np.eye(2, dtype=np.float32)[np.where(right, 1 - wrong, wrong)]
 
 
 def settings(study, **changes):
-    return study.Config(search=Search(trials=2), seeds=1, workers=1, epochs=1, backbones=(), register=False, **changes)
+    given = {"seeds": 1, "workers": 1, "epochs": 1, "backbones": (), "register": False, "partner": False} | changes
+    return study.Config(search=Search(trials=2), **given)
 
 
 def tempting(config, picture):
@@ -119,14 +124,57 @@ def test_a_stopped_study_takes_over_what_is_trained(study, monkeypatch, stop_at)
     assert len(trainer.calls) == 26 and again.metrics == outcome.metrics, "a finished one is only told again"
 
 
-def test_trainings_on_other_folds_are_not_taken_over(study, monkeypatch):
+def test_trainings_on_other_folds_are_not_taken_over(study, monkeypatch, tmp_path):
     """Seed 1 deals out other folds: what was trained on those of seed 0 has seen pictures that are now test."""
     trainer = Trainer(study, monkeypatch, tempting)
     winners = [study.PLAIN] * 5
     for seed, seeds in ((0, 2), (1, 1)):
-        config = replace(settings(study, seed=seed), seeds=seeds)
-        study.last_trainings(config, PICTURES, five_folds(PICTURES.labels, seed), winners, 1, None)
+        base = settings(study, seed=seed)
+        configs = [study.config_of(params, base, 1) for params in winners]
+        folds = five_folds(PICTURES.labels, seed)
+        paintings.train_outer_folds(PICTURES, folds, configs, range(seed, seed + seeds), tmp_path, True, 1)
     assert len(trainer.calls) == 15
+
+
+@pytest.fixture
+def fitted(monkeypatch):
+    """Which pictures each machine was fitted to; they know nothing, but prefer class 1 the more the fewer they saw."""
+    calls = []
+
+    def fit(images, labels, **_):
+        calls.append(sorted(images[:, 0, 0, 0].tolist()))
+        return build_model("patch_machine", 2, patches=[(3, 2)], grid=(1, 1), dims=2, vectors=1)
+
+    def ask(machine, pictures):
+        shares = torch.tensor([[0.2, 0.8]] if len(calls[-1]) == 30 else [[0.45, 0.55]])
+        return shares.expand(len(pictures), 2).contiguous(), pictures.labels
+
+    monkeypatch.setattr(partners, "fit_patch_machine", fit)
+    monkeypatch.setattr(partners, "predict_views", ask)
+    return calls
+
+
+def test_a_machine_has_not_seen_what_it_is_asked(fitted, tmp_path):
+    for _ in range(2):  # the second time all is taken from the file
+        said = partners.Partners(PICTURES, FOLDS, {}, tmp_path / "machines.pt", workers=1)
+        assert len(fitted) == 15
+    for rows, places in zip(fitted, said.wanted, strict=True):
+        assert not set(rows) & {i for place in places for i in FOLDS[place].test}
+        assert len(rows) == 50 - 10 * len(places)
+    assert said.of(3, 1)[0].tolist() == said.of(1, 3)[0].tolist() == pytest.approx([0.2, 0.8])
+    assert said.of(3)[0].tolist() == pytest.approx([0.45, 0.55])
+    assert said.machine(3).architecture[0] == "patch_machine"
+
+
+def test_network_and_machine_are_judged_together_and_each_alone(study, monkeypatch, fitted):
+    Trainer(study, monkeypatch, tempting)
+    outcome = study.run(settings(study, partner=True), Run.inactive())
+    alone = study.run(settings(study), Run.inactive())
+    # the machine is never sure enough to change a network's answer
+    assert outcome.metrics["test_accuracy"] == alone.metrics["test_accuracy"]
+    assert outcome.metrics["test_network_accuracy"] == alone.metrics["test_accuracy"]
+    assert outcome.metrics["test_machine_accuracy"] == [0.5] * 5
+    assert "test_machine_accuracy" not in alone.metrics
 
 
 def test_every_parameter_of_the_space_reaches_the_training(study):
@@ -142,7 +190,7 @@ def test_every_parameter_of_the_space_reaches_the_training(study):
 
 
 def test_the_study_s_own_first_trials_can_be_built(study, repository):
-    for params in (study.TOGETHER, study.TOGETHER | {"depths": "48-96-192-192", "head": "average", "norm": "weight"}):
+    for params in (study.TOGETHER, study.TOGETHER | {"depths": "48-96-192", "head": "average", "norm": "weight"}):
         network = study.config_of(params, study.Config(), 1).build(11)
         assert network(torch.rand(2, 3, 50, 50)).shape == (2, 11)
 

@@ -119,6 +119,16 @@ def test_nearness_of_a_patch_is_what_the_formula_says():
     torch.testing.assert_close(layer(images.float() / 255), expected, atol=1e-2, rtol=1e-2)
 
 
+def test_the_histogram_counts_colours():
+    layer = build_model("patch_machine", 2, patches=[], grid=(1, 1), colours=2).features
+    image = torch.zeros(1, 3, 4, 4)
+    image[:, 0, :2] = 1.0  # the upper half red, a quarter of the lower one blue
+    image[:, 2, 2:, :1] = 0.5
+    expected = torch.zeros(1, 8)
+    expected[0, [0, 1, 4]] = torch.tensor([6 / 16, 2 / 16, 8 / 16]).sqrt()
+    torch.testing.assert_close(layer(image), expected)
+
+
 def test_too_few_images_and_networks_without_maps_are_refused():
     images, labels = patches(12, 0)
     with pytest.raises(DataError, match="two classes with four images of each at least"):

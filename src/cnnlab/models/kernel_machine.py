@@ -61,17 +61,20 @@ class PatchMaps(nn.Module):
 
     Coates, Ng and Lee 2011, "An analysis of single-layer networks in unsupervised feature learning": patches are
     whitened, k-means finds the typical ones (`training.kernel_machine` does both), and a patch is told by how much
-    nearer than the mean each of them is. The maps are averaged to a grid of places.
+    nearer than the mean each of them is. The maps are averaged to a grid of places. A histogram of colours can stand
+    beside them (its square root, so that common colours do not rule).
 
     Args:
         patches: (side in pixels, number of typical patches) of each map.
         grid: rows and columns of places.
+        colours: levels of red, green and blue in the histogram; 0 is none.
     """
 
-    def __init__(self, patches: Sequence[tuple[int, int]], grid: tuple[int, int]) -> None:
+    def __init__(self, patches: Sequence[tuple[int, int]], grid: tuple[int, int], colours: int = 0) -> None:
         super().__init__()
         self.patches, self.grid = [tuple(pair) for pair in patches], tuple(grid)
-        self.lengths = [count * grid[0] * grid[1] for _, count in self.patches]
+        self.colours = colours
+        self.lengths = [count * grid[0] * grid[1] for _, count in self.patches] + [colours**3] * (colours > 0)
         for place, (side, count) in enumerate(self.patches):
             numbers = 3 * side * side
             self.register_buffer(f"mean_{place}", torch.zeros(numbers))
@@ -81,7 +84,17 @@ class PatchMaps(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """(B, 3, H, W) in [0, 1] -> all maps, flat: float32 (B, sum of lengths)."""
         with torch.autocast(images.device.type, enabled=False):
-            return torch.cat([self._map(images.float(), place) for place in range(len(self.patches))], 1)
+            images = images.float()
+            maps = [self._map(images, place) for place in range(len(self.patches))]
+            if self.colours:
+                maps.append(self._histogram(images))
+            return torch.cat(maps, 1)
+
+    def _histogram(self, images: Tensor) -> Tensor:
+        red, green, blue = (images * self.colours).long().clamp(max=self.colours - 1).flatten(2).unbind(1)
+        bins = (red * self.colours + green) * self.colours + blue  # (B, pixels)
+        counts = torch.zeros(len(images), self.colours**3, device=images.device)
+        return (counts.scatter_add_(1, bins, torch.ones_like(bins, dtype=counts.dtype)) / bins.shape[1]).sqrt()
 
     def _map(self, images: Tensor, place: int) -> Tensor:
         mean, whitening, typical = (getattr(self, f"{name}_{place}") for name in ("mean", "whitening", "typical"))
@@ -153,11 +166,11 @@ def backbone_machine(
 
 @register_model
 def patch_machine(
-    num_classes: int = 2, patches: Sequence[tuple[int, int]] = ((6, 600),), grid: tuple[int, int] = (4, 4),
-    dims: int = 256, vectors: int = 2,
+    num_classes: int = 2, patches: Sequence[tuple[int, int]] = ((8, 600),), grid: tuple[int, int] = (4, 4),
+    colours: int = 0, dims: int = 256, vectors: int = 2,
 ) -> KernelMachine:  # fmt: skip
-    """A support vector machine on typical patches (side, number of them), which are found without labels."""
-    return KernelMachine(PatchMaps(patches, grid), num_classes, dims, vectors)
+    """A support vector machine on typical patches (side, number of them), found without labels, and on colours."""
+    return KernelMachine(PatchMaps(patches, grid, colours), num_classes, dims, vectors)
 
 
 class Committee(nn.Module):

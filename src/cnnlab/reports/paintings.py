@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
+from pathlib import Path
 
 from cnnlab import plots
 from cnnlab.data.artists import five_folds, load_artists
@@ -12,14 +13,15 @@ from cnnlab.data.imageset import ImageSet
 from cnnlab.errors import ConfigError
 from cnnlab.experiment import Experiment, Outcome
 from cnnlab.models import build_model
+from cnnlab.models.saved import load_model, save_model
 from cnnlab.models.simple_cnn import Layout
 from cnnlab.models.trace import on_meta
-from cnnlab.reports.ablation import Variant, run_variants
+from cnnlab.reports.ablation import Variant, load_result, run_variants, save_result, training_stamp
 from cnnlab.reports.ablation_words import log_ablation, metrics
 from cnnlab.reports.nested import outer_fold
 from cnnlab.tracking import Run
 from cnnlab.training import Training
-from cnnlab.training.folds import FoldResult, train_fold
+from cnnlab.training.folds import FoldResult, run_jobs, train_fold
 from cnnlab.training.views import SINGLE_VIEW, Views
 
 # The starter code's: gradient descent at 0.01 in batches of 10, nothing chosen. Batches so small are made faster than a
@@ -125,3 +127,45 @@ def layout_variants(config: PaintingConfig, changes: Mapping[str, Mapping]) -> d
 def training_variants(config: PaintingConfig, changes: Mapping[str, Mapping]) -> dict[str, PaintingConfig]:
     """name -> the configuration with these fields of its training changed."""
     return {name: replace(config, training=replace(config.training, **change)) for name, change in changes.items()}
+
+
+def train_outer_folds(
+    pictures: ImageSet, folds: Sequence[Fold], configs: Sequence[PaintingConfig], seeds: Sequence[int], kept: Path,
+    resume: bool, workers: int = 0, pool=None,
+) -> list[list[FoldResult]]:  # fmt: skip
+    """[seed][fold] of trainings on all folds but one, with their networks.
+
+    Args:
+        pictures: all of them.
+        folds: whose test parts are left out in turn.
+        configs: one for each fold.
+        seeds: of the trainings.
+        kept: folder of finished trainings, so that what a stopped run has trained is trained once.
+        resume: whether to take these over.
+        workers: processes; 0 takes one for each core.
+        pool: of `worker_pool`.
+    """
+    keys = [(seed, outer) for seed in seeds for outer in range(len(folds))]
+    found: dict[tuple[int, int], FoldResult] = {}
+    places = {}
+    for seed, outer in keys:
+        stamp = training_stamp(configs[outer], outer, seed, pictures.digest)  # `configs` have the folds' seed in them
+        places[seed, outer] = kept / f"last_{stamp}.pt", stamp
+        known = load_result(*places[seed, outer]) if resume else None
+        if known is not None and network_file(places[seed, outer][0]).exists():
+            network, _ = load_model(network_file(places[seed, outer][0]))
+            found[seed, outer] = replace(known, network=network)
+    missing = [key for key in keys if key not in found]
+    jobs = [(configs[outer], outer, seed) for seed, outer in missing]
+    for place, result in run_jobs(partial(train_outer, pictures, folds), jobs, workers, pool):
+        key = missing[place]
+        save_model(network_file(places[key][0]), result.network, {})
+        save_result(*places[key], result)
+        found[key] = result
+        print(f"fold {key[1] + 1}, seed {key[0]}: {100 * result.test_accuracy:.1f} % of its test part", flush=True)
+    return [[found[seed, outer] for outer in range(len(folds))] for seed in seeds]
+
+
+def network_file(path: Path) -> Path:
+    """Where the network of a kept training lies."""
+    return path.with_suffix(".network.pt")

@@ -40,6 +40,7 @@ class FoldResult:
         best_epoch: the epoch that was kept, from 1.
         seconds: wall time of the training, validation included.
         network: the trained network, if it was asked for.
+        val_probabilities: as `probabilities`, of `fold.val`; not kept in files.
     """
 
     right: np.ndarray
@@ -50,6 +51,7 @@ class FoldResult:
     best_epoch: int
     seconds: float
     network: nn.Module | None = None
+    val_probabilities: np.ndarray | None = None
 
     @property
     def test_accuracy(self) -> float:
@@ -81,9 +83,11 @@ def train_fold(
     history = fit(model, train, val, training, seed=seed, transform=transform, title=title)
     seconds = time.perf_counter() - began
     probabilities, labels = _ask(model, test, views)
+    followed, val_labels = _ask(model, val, views)
     return FoldResult(
-        (probabilities.argmax(1) == labels).numpy(), probabilities.numpy(), _accuracy(model, train),
-        _accuracy(model, val, views), history.history, history.best_epoch, seconds, model if keep_network else None,
+        (probabilities.argmax(1) == labels).numpy(), probabilities.numpy(), _accuracy(*_ask(model, train)),
+        _accuracy(followed, val_labels), history.history, history.best_epoch, seconds,
+        model if keep_network else None, followed.numpy(),
     )  # fmt: skip
 
 
@@ -94,17 +98,21 @@ def _ask(model: nn.Module, part: ImageSet, views: Views = SINGLE_VIEW) -> tuple[
     return outputs.softmax(1), labels
 
 
-def _accuracy(model: nn.Module, part: ImageSet, views: Views = SINGLE_VIEW) -> float:
-    probabilities, labels = _ask(model, part, views)
+def _accuracy(probabilities: Tensor, labels: Tensor) -> float:
     return (probabilities.argmax(1) == labels).double().mean().item()
 
 
 def pooled(results: Sequence[FoldResult], folds: Sequence[Fold]) -> np.ndarray:
     """bool (N,): whether each picture was recognised by the network whose fold tested it, in the data set's order."""
-    right = np.zeros(sum(len(fold.test) for fold in folds), bool)
-    for result, fold in zip(results, folds, strict=True):
-        right[list(fold.test)] = result.right
-    return right
+    return assembled([result.right for result in results], folds)
+
+
+def assembled(parts: Sequence[np.ndarray], folds: Sequence[Fold]) -> np.ndarray:
+    """(N, …) in the data set's order, from what each fold's test part has: (number of its pictures, …)."""
+    whole = np.zeros((sum(map(len, parts)), *parts[0].shape[1:]), parts[0].dtype)
+    for part, fold in zip(parts, folds, strict=True):
+        whole[list(fold.test)] = part
+    return whole
 
 
 # ---- several at a time -----------------------------------------------------------------------------------------------

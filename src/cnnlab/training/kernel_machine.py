@@ -51,8 +51,8 @@ def fit_backbone_machine(
 
 
 def fit_patch_machine(
-    images: Tensor, labels: Tensor, patches: Sequence[tuple[int, int]] = ((6, 600),), grid: tuple[int, int] = (4, 4),
-    dims: int = 256, penalty: float = 3.0, seed: int = 0,
+    images: Tensor, labels: Tensor, patches: Sequence[tuple[int, int]] = ((8, 600),), grid: tuple[int, int] = (4, 4),
+    colours: int = 0, dims: int = 256, penalty: float = 3.0, seed: int = 0,
 ) -> KernelMachine:  # fmt: skip
     """A machine on typical patches of the images themselves, from scratch.
 
@@ -60,9 +60,11 @@ def fit_patch_machine(
 
     Args:
         patches: (side in pixels, number of typical patches) of each map.
+        colours: levels of red, green and blue in a histogram beside the maps; 0 is none.
         seed: of the patches that are drawn too.
     """
-    settings = {"patches": [tuple(pair) for pair in patches], "grid": tuple(grid), "dims": min(dims, len(images) - 1)}
+    settings = {"patches": [tuple(pair) for pair in patches], "grid": tuple(grid), "colours": colours}
+    settings["dims"] = min(dims, len(images) - 1)
     machine = build_model("patch_machine", _classes(labels), **settings)
     learn_patches(machine.features, images, seed)
     return _fit(machine, images, labels, penalty, seed)

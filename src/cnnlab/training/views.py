@@ -1,7 +1,7 @@
 """Several looks at one image, their probabilities averaged: test-time augmentation of classifiers."""
 
 from dataclasses import dataclass
-from itertools import product
+from itertools import chain, product
 
 import torch
 import torch.nn.functional as F
@@ -50,7 +50,7 @@ def predict_views(model: nn.Module, dataset: Dataset, views: Views = SINGLE_VIEW
     Computed in bfloat16 where the processor multiplies in it.
     """
     model.eval()
-    device = next(model.parameters()).device
+    device = next(chain(model.parameters(), model.buffers())).device
     found, labels = [], []
     for images, targets in batches(dataset, batch_size_for(dataset)):
         pixels = to_float(images.to(device))
