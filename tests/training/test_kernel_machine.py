@@ -131,9 +131,9 @@ def test_the_histogram_counts_colours():
 
 def test_too_few_images_and_networks_without_maps_are_refused():
     images, labels = patches(12, 0)
-    with pytest.raises(DataError, match="two classes with four images of each at least"):
-        fit_backbone_machine(images[:6], labels[:6], **SMALL)
-    with pytest.raises(DataError, match="two classes with four images"):
+    with pytest.raises(DataError, match="two classes with two images of each at least"):
+        fit_backbone_machine(images[:3], labels[:3], **SMALL)
+    with pytest.raises(DataError, match="two classes with two images"):
         fit_patch_machine(images, torch.zeros(12, dtype=torch.long))
     with pytest.raises(ConfigError, match="needs a backbone with a pyramid of maps, which simple_cnn has not"):
         build_model("backbone_machine", backbone="simple_cnn")

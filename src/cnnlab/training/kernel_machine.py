@@ -31,7 +31,7 @@ def fit_backbone_machine(
 
     Args:
         images: uint8 (N, 3, H, W).
-        labels: (N,), four images of each class at least.
+        labels: (N,), two images of each class at least.
         backbone: whose maps it sees.
         weights: of the backbone, as `pretrained_model` takes them.
         size: height and width in pixels to which the images are brought.
@@ -98,8 +98,8 @@ def principal_components(points: Tensor, count: int) -> Tensor:
 
 def _classes(labels: Tensor) -> int:
     counts = labels.bincount()
-    if len(counts) < 2 or counts.min() < 4:
-        raise DataError("A kernel machine needs two classes with four images of each at least, so as to be calibrated.")
+    if len(counts) < 2 or counts.min() < 2:
+        raise DataError("A kernel machine needs two classes with two images of each at least.")
     return len(counts)
 
 
