@@ -47,6 +47,7 @@ from cnnlab.tracking import Run
 from cnnlab.tracking.models import promote
 from cnnlab.training.segmentation import SINGLE_VIEW, judge_scenes, train_scenes
 
+ALIKE = 10  # frames of a film in a row, one a second, that show much the same
 # VGG-16, the paper's backbone, is left out: on two cores a trial of it would take as long as ten others.
 SPACE = {
     "backbone": CategoricalDistribution(["efficientnet_lite0", "efficientnet_lite1", "efficientnet_lite2", "alexnet"]),
@@ -167,7 +168,9 @@ def run(config: Config, run: Run) -> Outcome:
     compare_trials(
         run, study, RECIPE, lambda arrays, frames: _miou(arrays["counts"], frames), len(held_out),
         artifact="frames.npz", metric="mean IoU on held-out train frames",
-        what=f"Mean IoU on {len(held_out)} held-out train frames, single view, {trial_epochs} epochs.",
+        what=f"Mean IoU on {len(held_out)} held-out train frames, single view, {trial_epochs} epochs; neighbours "
+        f"resampled {ALIKE} at a time.",
+        block=ALIKE,
     )  # fmt: skip
     best = study.best_trial
     label = best.user_attrs.get(LABEL, f"trial {best.number}")

@@ -27,6 +27,7 @@ def compare_trials(
     artifact: str,
     metric: str,
     what: str,
+    block: int = 1,
 ) -> None:
     """Store `comparison.md`, the figures `comparison` and `study`; print the table.
 
@@ -39,6 +40,7 @@ def compare_trials(
         artifact: the npz file's name.
         metric: name of the figure.
         what: one sentence on what was judged and how.
+        block: how many neighbouring items are alike and resampled together.
     """
     rows, arrays = [], {}
     for trial in trial_rows(study):
@@ -58,7 +60,9 @@ def compare_trials(
     complete = [row for row in rows if row["name"] in arrays and row is not base]
     for row in complete:
         pair = (arrays[base["name"]], arrays[row["name"]])
-        row["interval"] = paired_difference(lambda items, which, pair=pair: score(pair[which], items), count)
+        row["interval"] = paired_difference(
+            lambda items, which, pair=pair: score(pair[which], items), count, block=block
+        )  # fmt: skip
     lines = [
         f"{what} Gain over {base['name']} with the 95 % interval of a "
         "paired bootstrap over what was judged: one training each, so another seed may differ by more.", "",
