@@ -32,10 +32,9 @@ from sklearn.model_selection import StratifiedKFold
 from torch import nn
 
 from cnnlab import plots
-from cnnlab.data.augment import Augmentation
 from cnnlab.data.folders import Splits
 from cnnlab.data.imageset import ImageSet
-from cnnlab.data.makeup import load_makeup
+from cnnlab.data.makeup import AUGMENTATIONS, load_makeup
 from cnnlab.errors import ConfigError
 from cnnlab.experiment import CHECKPOINTS, Experiment, Outcome, fingerprint, main
 from cnnlab.models.kernel_machine import KernelMachine, committee_of
@@ -83,17 +82,6 @@ FIRST = {
     "early layers frozen, still finer": FINER | REGULARISED | {"trained_groups": 4, "height": 192},
     "larger network": FINER | REGULARISED | {"trained_groups": 4, "network": "efficientnet_lite2"},
 }
-AUGMENTATIONS = {
-    "light": Augmentation(flip=0.5, shift=4, brightness=0.05, contrast=0.05),
-    "medium": Augmentation(
-        flip=0.5, crop_scale=(0.8, 1.0), crop_ratio=(0.95, 1.05), rotate=8, brightness=0.1, contrast=0.15,
-        saturation=0.15,
-    ),
-    "strong": Augmentation(
-        flip=0.5, crop_scale=(0.65, 1.0), crop_ratio=(0.9, 1.1), rotate=12, brightness=0.15, contrast=0.25,
-        saturation=0.3, erase=0.25,
-    ),
-}  # fmt: skip
 SETTINGS = ("optimizer", "weight_decay", "label_smoothing", "mixup", "ema", "trained_groups")  # of the training loop
 FOLDS = 5
 

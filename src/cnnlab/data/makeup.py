@@ -30,6 +30,19 @@ STRATEGIES = {
 }
 """What a portrait goes through in training, by the name of the strategy; pixels are those of the network's input."""
 
+AUGMENTATIONS = {
+    "light": Augmentation(flip=0.5, shift=4, brightness=0.05, contrast=0.05),
+    "medium": Augmentation(
+        flip=0.5, crop_scale=(0.8, 1.0), crop_ratio=(0.95, 1.05), rotate=8, brightness=0.1, contrast=0.15,
+        saturation=0.15,
+    ),
+    "strong": Augmentation(
+        flip=0.5, crop_scale=(0.65, 1.0), crop_ratio=(0.9, 1.1), rotate=12, brightness=0.15, contrast=0.25,
+        saturation=0.3, erase=0.25,
+    ),
+}  # fmt: skip
+"""From little to much, for portraits in their own aspect: what `makeup_improve` chooses from."""
+
 # of an ORL portrait (92x112): centre x and y, radii, colour, least and largest opacity
 _PAINT = (
     (46, 86, 13, 4.5, (185, 15, 45), 0.5, 0.8),
