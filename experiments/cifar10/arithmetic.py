@@ -18,6 +18,7 @@ from cnnlab.errors import ConfigError
 from cnnlab.experiment import Experiment, Outcome, fingerprint, main
 from cnnlab.models import list_models
 from cnnlab.models.arithmetic import Convolution
+from cnnlab.models.kernel_machine import COMPOSED
 from cnnlab.models.trace import Traced, input_size, on_meta, trace
 from cnnlab.plots.receptive_field import cost_plane, filter_places, layer_costs
 from cnnlab.reports.arithmetic import aligned, convolution_words, layer_rows, network_page, network_rows, volume
@@ -70,7 +71,7 @@ class Config(Experiment):
     def names(self) -> list[str]:
         """The networks' names."""
         if self.models in ("all", "none"):
-            return list_models() if self.models == "all" else []
+            return [name for name in list_models() if name not in COMPOSED] if self.models == "all" else []
         return [name.strip() for name in self.models.split(",") if name.strip()]
 
     @property

@@ -100,6 +100,14 @@ def test_a_layer_on_the_command_line(arithmetic):
     assert config.layer.output == (10, 32, 32) and config.layer.parameters == 760 and config.names == []
 
 
+def test_every_network_that_all_names_can_be_counted(arithmetic):
+    """Each on the device `meta`, which needs no memory; machines and committees are left out."""
+    config = arithmetic.Config(models="all")
+    assert len(config.names) > 40 and "committee" not in config.names
+    for name in config.names[:: 7]:
+        assert arithmetic.count(name, config).parameters > 0
+
+
 def test_tables_of_a_layer_and_a_network(arithmetic, store):
     outcome, text, figures = run(arithmetic, arithmetic.Config(models="alexnet"), "conv_arithmetic")
     assert outcome.metrics["layer_parameters"] == 34_944 and outcome.metrics["layer_output_side"] == 55

@@ -15,6 +15,8 @@ from torch import Tensor, nn
 from cnnlab.errors import ConfigError
 from cnnlab.models.registry import build_model, register_model
 
+COMPOSED = ("backbone_machine", "patch_machine", "committee")
+"""Registered, so that they can be saved, but no networks of layers alone."""
 LIMIT = 4.0  # standard deviations at which a feature is cut: single bright spots do not rule the distances
 
 
