@@ -53,7 +53,7 @@ from cnnlab.reports.frozen import frozen_features
 from cnnlab.reports.nested import PairCache, labelled, nested_table, pair_fold
 from cnnlab.reports.paintings import BASIS, PaintingConfig, load_paintings, train_outer_folds, train_painter
 from cnnlab.reports.partners import Partners
-from cnnlab.search import Report, Search, search
+from cnnlab.search import Report, Search, params_digest, search
 from cnnlab.tracking import Run
 from cnnlab.tracking.models import promote
 from cnnlab.training import Training
@@ -186,14 +186,14 @@ def run(config: Config, run: Run) -> Outcome:
     epochs = config.epochs or (10 if is_stand_in(pictures) else 100)
     name = f"artists_improve {pictures.name} {pictures.digest[:8]} {epochs} epochs seed {config.seed}"
     name += " quick" * config.quick
-    name += "" if config.partner else " alone"
+    settings = (QUICK_PATCHES if config.quick else PATCHES) | {"seed": config.seed}
+    name += f" beside {params_digest(settings)[:6]}" if config.partner else " alone"
     stem = name.replace(" ", "_")
     cache = PairCache(CHECKPOINTS / "artists_improve" / f"{stem}.pt")
     winners, studies, partners = [], [], None
     with worker_pool(config.workers) as pool:
         if config.partner:
             beside = CHECKPOINTS / "artists_improve" / f"patches_{stem}.pt"
-            settings = (QUICK_PATCHES if config.quick else PATCHES) | {"seed": config.seed}
             partners = Partners(pictures, folds, settings, beside, config.workers, pool)
         for outer in range(len(folds)):
             label = f"fold {outer + 1}"
