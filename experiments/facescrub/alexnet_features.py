@@ -147,7 +147,7 @@ def run(config: Config, run: Run) -> Outcome:
     chosen = learn(config, backbone, config.layer, data, run)
     metrics: dict[str, float | list[float]] = {}
     for part in (data.val, data.test):
-        metrics |= judge(run, part, chosen.shares[part.split], config.seed)
+        metrics |= judge(run, data, part, chosen.shares[part.split], config.seed)
     run.log_text("system.md", describe(config, chosen, data))
     store(config, run, backbone, chosen, data)
     if config.curve:

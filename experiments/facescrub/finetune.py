@@ -98,7 +98,7 @@ def run(config: Config, run: Run) -> Outcome:
     metrics: dict[str, float | list[float]] = {}
     for part in (data.val, data.test):  # everything is chosen: test is touched here and nowhere before
         shares = [predict_views(network, part, VIEWS)[0].numpy() for network, *_ in trained]
-        metrics |= judge(run, part, shares, config.seed)
+        metrics |= judge(run, data, part, shares, config.seed)
     show_example(run, model, data)
     version = log_classifier(
         run, model, data.people, (config.size, config.size), data.val.images[:2], registered_name(config, data),

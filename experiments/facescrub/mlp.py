@@ -111,7 +111,8 @@ def run(config: Config, run: Run) -> Outcome:
     run.log_text("system.md", text)
     metrics: dict[str, float | list[float]] = {}
     for part in (data.val, data.test):
-        metrics |= judge(run, part, [shares_of(network, part, config.mirror) for network in networks], config.seed)
+        shares = [shares_of(network, part, config.mirror) for network in networks]
+        metrics |= judge(run, data, part, shares, config.seed)
     log_classifier(run, networks[0], data.people, SIZE, data.val.images[:2], meta={"mirror": config.mirror})
     for *_, checkpoint in trained:
         checkpoint.unlink(missing_ok=True)

@@ -6,6 +6,8 @@ from PIL import Image
 
 from cnnlab.data.facescrub import load_facescrub
 from cnnlab.errors import DataError
+from cnnlab.reports.identification import judge
+from cnnlab.tracking import Run
 
 COUNTS = {"training": 4, "validation": 2, "test": 2}
 PEOPLE = ("ada", "bob")
@@ -43,6 +45,24 @@ def test_the_digest_knows_the_test_split(faces):
     (faces / "facescrub/test/ada/ada0.png").unlink()
     Image.new("RGB", (9, 9), "red").save(faces / "facescrub/test/ada/ada7.png")
     assert load_facescrub(faces, (12, 10), least=7).digest != before
+
+
+def test_test_faces_that_training_has_in_another_file_are_named(faces):
+    """The same photograph smaller and more compressed, which no comparison of bytes would find."""
+    rng = np.random.default_rng(1)
+    smooth = Image.fromarray(rng.integers(0, 255, (6, 6, 3), dtype=np.uint8)).resize((80, 80), Image.Resampling.BICUBIC)
+    smooth.save(faces / "facescrub/training/bob/bob0.png")
+    (faces / "facescrub/test/bob/bob1.png").unlink()
+    smooth.resize((64, 64)).save(faces / "facescrub/test/bob/bob1.jpg", quality=70)
+    data = load_facescrub(faces, (12, 10), least=8)
+    assert [data.test.names[i] for i in data.repeats] == ["bob/bob1.jpg"]
+    assert data.sizes == {"train": 8, "val": 4, "test": 4, "test_unrepeated": 3}
+    assert "1 test face looks the same as one of training or validation" in data.notes[-1]
+
+    shares = np.eye(2)[data.test.labels.numpy()]
+    shares[data.repeats[0]] = shares[data.repeats[0]][::-1]  # only the repeated face is missed
+    found = judge(Run.inactive(), data, data.test, [shares], 0)
+    assert found == {"test_accuracy": [0.75], "test_unrepeated_accuracy": [1.0]}
 
 
 def test_splits_may_be_called_train_and_val(faces):

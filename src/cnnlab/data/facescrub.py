@@ -21,6 +21,8 @@ from cnnlab.data.embedded import portrait, tint
 from cnnlab.data.folders import Splits, list_class_files, load_image_folder, resize_image
 from cnnlab.data.imageset import ImageSet
 from cnnlab.errors import DataError
+from cnnlab.evaluation.image_cues import measure_file
+from cnnlab.evaluation.near_duplicates import near_duplicates
 
 NAME = "facescrub"
 FOLDERS = {"train": ("training", "train"), "val": ("validation", "val", "valid"), "test": ("test", "testing")}
@@ -38,10 +40,12 @@ class FaceSplits(Splits):
     Attributes:
         test: what the chosen network is judged on, once.
         notes: sentences on what the data lacks, such as a person with fewer training pictures than wanted.
+        repeats: indices of test faces that look the same as one of train or val: other files of the same photograph.
     """
 
     test: ImageSet
     notes: tuple[str, ...] = ()
+    repeats: tuple[int, ...] = ()
 
     @property
     def people(self) -> tuple[str, ...]:
@@ -50,8 +54,9 @@ class FaceSplits(Splits):
 
     @property
     def sizes(self) -> dict[str, int]:
-        """Number of pictures of each split."""
-        return {"train": len(self.train), "val": len(self.val), "test": len(self.test)}
+        """Number of pictures of each split, and of the test faces that are there once, where some are repeated."""
+        once = {"test_unrepeated": len(self.test) - len(self.repeats)} if self.repeats else {}
+        return {"train": len(self.train), "val": len(self.val), "test": len(self.test)} | once
 
     @property
     def digest(self) -> str:
@@ -93,7 +98,27 @@ def load_facescrub(
     ]
     _refuse_shared_pictures(root, sets)
     train, val, test = sets
-    return FaceSplits(train, val, NAME, embedded=False, test=test, notes=notes)
+    repeats = () if quick else _repeats(folders, people)
+    if repeats:
+        notes += (
+            f"{len(repeats)} test {'faces look' if len(repeats) > 1 else 'face looks'} the same as one of training or "
+            "validation; test_unrepeated_accuracy leaves such out.",
+        )  # fmt: skip
+    return FaceSplits(train, val, NAME, embedded=False, test=test, notes=notes, repeats=repeats)
+
+
+def _repeats(folders: dict[str, Path], people: Sequence[str]) -> tuple[int, ...]:
+    listed = [
+        (split, person, path) for split, folder in folders.items()
+        for person, paths in list_class_files(folder, people).items() for path in paths
+    ]  # fmt: skip
+    measured = [measure_file(path, cues=False) for *_, path in listed]
+    hashes = np.array([(m.phash, m.dhash) for m in measured], np.uint64)
+    looks = np.stack([m.thumbnail for m in measured])
+    labels, splits = (np.array([row[column] for row in listed]) for column in (1, 0))
+    groups = near_duplicates(hashes, looks, [m.sha256 for m in measured], labels, splits)[1]
+    known = set(groups[splits != "test"].tolist())
+    return tuple(np.flatnonzero([group in known for group in groups[splits == "test"]]).tolist())
 
 
 def _split_folder(data: str | os.PathLike[str], root: Path, names: Sequence[str]) -> Path:

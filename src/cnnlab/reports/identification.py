@@ -28,17 +28,20 @@ def log_data(run: Run, data: FaceSplits, source: str) -> None:
         run.log_figure(f"examples_{part.split}", plots.class_grid(part.images, part.labels, part.classes))
 
 
-def judge(run: Run, part: ImageSet, probabilities: Sequence[np.ndarray], first_seed: int) -> dict[str, list[float]]:
+def judge(
+    run: Run, data: FaceSplits, part: ImageSet, probabilities: Sequence[np.ndarray], first_seed: int
+) -> dict[str, list[float]]:
     """Accuracy of every seed on a split; confusion matrix, predictions and missed faces go into the run.
 
     Args:
         run: where to.
-        part: the split judged.
+        data: all splits.
+        part: the one judged, val or test.
         probabilities: (N, K) of each seed.
         first_seed: the others follow it.
 
     Returns:
-        `{"<split>_accuracy": [one for each seed]}`.
+        `{"<split>_accuracy": [one for each seed]}`, and `test_unrepeated_accuracy` where `data.repeats` names faces.
     """
     shares = np.stack(probabilities)
     truth, predicted = part.labels.numpy(), shares.argmax(-1)
@@ -54,7 +57,11 @@ def judge(run: Run, part: ImageSet, probabilities: Sequence[np.ndarray], first_s
             part.images[shown].numpy(), shares.mean(0)[shown], part.classes, titles, [True] * len(shown),
             title=f"{int((misses > 0).sum())} of {len(part)} {part.split} faces are missed by some seed",
         ))  # fmt: skip
-    return {f"{part.split}_accuracy": (predicted == truth).mean(1).tolist()}
+    right = predicted == truth
+    found = {f"{part.split}_accuracy": right.mean(1).tolist()}
+    if part is data.test and data.repeats:
+        found["test_unrepeated_accuracy"] = np.delete(right, list(data.repeats), axis=1).mean(1).tolist()
+    return found
 
 
 def told(values: Sequence[float], count: int, split: str) -> str:
