@@ -17,7 +17,14 @@ alone is `network.pt`. The same command continues a stopped study, from the last
 
 Budget on two CPU cores, 2,000 portraits: an hour and a quarter.
 
-Result: no recorded run yet
+Result: makeup_improve on heavy_makeup_CelebA (train 2000, val 400), seeds 0, 1, 2, AMD EPYC, 1 cores, 24 GiB, no GPU,
+    7364 s, 2026-11-22, commit 3e7365b6e3:
+    val_accuracy                      0.8667 ± 0.0052 (3) on 400 samples
+    val_network_accuracy              0.8642 ± 0.0095 (3) on 400 samples
+    val_network_single_view_accuracy  0.8583 ± 0.0095 (3) on 400 samples
+    val_machine_accuracy              0.8525 (1) on 400 samples
+    best_trial_accuracy               0.9075 (1)
+    val_seeds_together_accuracy       0.8650 (1) on 400 samples
 """
 
 from dataclasses import dataclass, field, replace
