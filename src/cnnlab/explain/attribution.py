@@ -17,6 +17,7 @@ from captum.attr import GuidedBackprop, LayerAttribution, LayerGradCam, Saliency
 from torch import Tensor, nn
 
 from cnnlab.errors import ConfigError
+from cnnlab.models.layers import device_of
 
 _NO_MAP = (  # layers that only pick from, blur or repeat the map before them
     nn.Dropout, nn.Dropout2d, nn.MaxPool2d, nn.AvgPool2d, nn.AdaptiveAvgPool2d, nn.AdaptiveMaxPool2d, nn.Flatten,
@@ -212,11 +213,6 @@ def stand_in(model: nn.Module) -> tuple[_ClassSums, dict[str, nn.Module]]:
             elif getattr(child, "inplace", False):  # hooks on the way back need every activation as it was
                 child.inplace = False
     return _ClassSums(network), dict(network.named_modules())
-
-
-def device_of(model: nn.Module) -> torch.device:
-    """Where its parameters are."""
-    return next((p.device for p in model.parameters()), torch.device("cpu"))
 
 
 def leaf(model: nn.Module, images: Tensor) -> Tensor:

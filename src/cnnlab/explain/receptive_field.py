@@ -12,9 +12,10 @@ import torch
 from torch import Tensor, nn
 
 from cnnlab.errors import ConfigError
-from cnnlab.explain.attribution import device_of, leaf, stand_in
+from cnnlab.explain.attribution import leaf, stand_in
 from cnnlab.models.arithmetic import Pair
 from cnnlab.models.fields import Axis
+from cnnlab.models.layers import device_of
 from cnnlab.models.trace import Traced
 
 SHARE = 0.95  # of the gradient that the effective field's square holds

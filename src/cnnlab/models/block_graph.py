@@ -19,7 +19,7 @@ from torchvision.ops import StochasticDepth
 
 from cnnlab.errors import ConfigError
 from cnnlab.models.inception_blocks import Join
-from cnnlab.models.layers import ChannelShuffle
+from cnnlab.models.layers import ChannelShuffle, device_of
 from cnnlab.models.trace import evaluating
 
 Shape = tuple[int, ...]
@@ -77,7 +77,7 @@ def block_graph(model: nn.Module, path: str, size: tuple[int, int] = (32, 32)) -
     block, first = submodule(model, path)
     seen: list[Tensor] = []
     hook = first.register_forward_pre_hook(lambda _, given: seen.append(given[0]))
-    device = next((tensor.device for tensor in model.parameters()), torch.device("cpu"))
+    device = device_of(model)
     with evaluating(model), torch.no_grad():
         try:
             model(torch.zeros(1, 3, *size, device=device))

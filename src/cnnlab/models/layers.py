@@ -2,6 +2,7 @@
 
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
+from itertools import chain
 from typing import Literal
 
 import torch
@@ -149,3 +150,8 @@ def round_channels(channels: float, divisor: int = 8) -> int:
         raise ConfigError(f"A layer would have {channels:g} channels; the width must be greater than 0.")
     rounded = max(divisor, int(channels + divisor / 2) // divisor * divisor)
     return rounded + divisor if rounded < 0.9 * channels else rounded
+
+
+def device_of(model: nn.Module) -> torch.device:
+    """Where a network's parameters are, or its buffers if it has none of the former."""
+    return next((tensor.device for tensor in chain(model.parameters(), model.buffers())), torch.device("cpu"))

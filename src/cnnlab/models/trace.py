@@ -19,6 +19,7 @@ from torch import nn
 from cnnlab.errors import ConfigError
 from cnnlab.models.arithmetic import Pair
 from cnnlab.models.fields import Field
+from cnnlab.models.layers import device_of
 from cnnlab.models.registry import build_model, builder, list_models
 from cnnlab.models.watch import Layer, Watch
 
@@ -104,7 +105,7 @@ def trace(model: nn.Module, size: Pair, channels: int = 3) -> Traced:
         ConfigError: the network does not take pictures of this size.
     """
     name = getattr(model, "architecture", (type(model).__name__, {}))[0]
-    device = next((tensor.device for tensor in model.parameters()), torch.device("cpu"))
+    device = device_of(model)
     picture = torch.zeros(1, channels, *size, device=device)
     with evaluating(model), torch.no_grad(), Watch(model) as watch:
         watch.fields[picture] = Field.of_picture(*size)

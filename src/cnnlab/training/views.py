@@ -1,7 +1,7 @@
 """Several looks at one image, their probabilities averaged: test-time augmentation of classifiers."""
 
 from dataclasses import dataclass
-from itertools import chain, product
+from itertools import product
 
 import torch
 import torch.nn.functional as F
@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from cnnlab.errors import ConfigError
+from cnnlab.models.layers import device_of
 from cnnlab.training.batches import batches, to_float
 from cnnlab.training.inference import batch_size_for
 from cnnlab.training.precision import native_bf16
@@ -50,7 +51,7 @@ def predict_views(model: nn.Module, dataset: Dataset, views: Views = SINGLE_VIEW
     Computed in bfloat16 where the processor multiplies in it.
     """
     model.eval()
-    device = next(chain(model.parameters(), model.buffers())).device
+    device = device_of(model)
     found, labels = [], []
     for images, targets in batches(dataset, batch_size_for(dataset)):
         pixels = to_float(images.to(device))
