@@ -37,7 +37,7 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution
 from sklearn.metrics import confusion_matrix
 
 from cnnlab import plots
-from cnnlab.data.artists import is_stand_in, load_artists
+from cnnlab.data.artists import AUGMENTATIONS, is_stand_in, load_artists
 from cnnlab.data.augment import Augmentation
 from cnnlab.data.folds import Fold
 from cnnlab.data.imageset import ImageSet
@@ -53,6 +53,7 @@ from cnnlab.reports.frozen import frozen_features
 from cnnlab.reports.nested import PairCache, labelled, nested_table, pair_fold
 from cnnlab.reports.paintings import BASIS, PaintingConfig, load_paintings, train_outer_folds, train_painter
 from cnnlab.reports.partners import Partners
+from cnnlab.reports.text_tables import percent
 from cnnlab.search import Report, Search, params_digest, search
 from cnnlab.tracking import Run
 from cnnlab.tracking.models import promote
@@ -89,17 +90,6 @@ FIRST = {
     "weight norm": TOGETHER | {"norm": "weight", "lr": 1e-3},
     "deeper": TOGETHER | {"depths": "32-64-128-256", "head": "average", "first_kernel": 3},
 }
-AUGMENTATIONS = {
-    "none": Augmentation(),
-    "light": Augmentation(flip=0.5, shift=4, brightness=0.1, contrast=0.1),
-    "medium": Augmentation(
-        flip=0.5, shift=4, crop_scale=(0.6, 1.0), crop_ratio=(0.9, 1.1), brightness=0.1, contrast=0.2, saturation=0.3
-    ),
-    "strong": Augmentation(
-        flip=0.5, shift=4, crop_scale=(0.4, 1.0), crop_ratio=(0.85, 1.15), rotate=10, brightness=0.15, contrast=0.3,
-        saturation=0.5, erase=0.25,
-    ),
-}  # fmt: skip
 PATCHES = {"patches": ((8, 600),), "grid": (4, 4), "colours": 6, "penalty": 10.0}
 QUICK_PATCHES = {"patches": ((8, 20),), "grid": (2, 2), "colours": 3}
 LOOKS = {1: SINGLE_VIEW, 6: Views(mirror=True, zooms=(0.9, 1.0, 1.1))}
@@ -312,24 +302,19 @@ def conclude(
         metrics["test_network_accuracy"] = np.mean([[r.test_accuracy for r in seed] for seed in results], 0).tolist()
         metrics["test_machine_accuracy"] = [accuracy(beside[k], pictures, folds[k]) for k in places]
     summary = (
-        f"From scratch at {size[0]}x{size[1]}: {figure(by_fold)} of the test pictures right (mean ± std of "
-        f"{len(folds)} folds, each the mean of {len(results)} seeds; {figure(together)} by the seeds together), "
+        f"From scratch at {size[0]}x{size[1]}: {percent(by_fold)} of the test pictures right (mean ± std of "
+        f"{len(folds)} folds, each the mean of {len(results)} seeds; {percent(together)} by the seeds together), "
         f"{pictures.name}."
     )
     if pretrained:
         metrics["test_pretrained_accuracy"], sentence = pretrained
-        summary += f" With frozen features: {figure(pretrained[0])}. {sentence}"
+        summary += f" With frozen features: {percent(pretrained[0])}. {sentence}"
     return Outcome(metrics, summary, config.training_seeds)
 
 
 def as_test(history: Sequence[Mapping[str, float]]) -> list[dict[str, float]]:
     """What followed a last training, and chose nothing in it, under its right name: the fold's test part."""
     return [{key.replace("val/", "test/"): value for key, value in epoch.items()} for epoch in history]
-
-
-def figure(shares: Sequence[float]) -> str:
-    """Mean and standard deviation of the folds in percent."""
-    return f"{100 * np.mean(shares):.1f} ± {100 * np.std(shares, ddof=1):.1f} %"
 
 
 if __name__ == "__main__":

@@ -44,17 +44,18 @@ from cnnlab.data.imageset import ImageSet
 from cnnlab.data.makeup import AUGMENTATIONS, load_makeup
 from cnnlab.errors import ConfigError
 from cnnlab.experiment import CHECKPOINTS, Experiment, Outcome, fingerprint, main
-from cnnlab.models.kernel_machine import KernelMachine, committee_of
+from cnnlab.models.kernel_machine import committee_of
 from cnnlab.models.pretrained import WeightsReport, pretrained_model
 from cnnlab.reports.classifier import log_classifier
 from cnnlab.reports.makeup import PREDICTIONS, predictions_csv
 from cnnlab.reports.makeup_words import discuss_improvement
+from cnnlab.reports.partners import ask_machine, backbone_machine
 from cnnlab.reports.studies import compare_trials
+from cnnlab.reports.text_tables import percent
 from cnnlab.search import LABEL, Search, kept_while_undecided, params_digest, search
 from cnnlab.tracking import Run
 from cnnlab.tracking.models import promote
 from cnnlab.training import Fit, Training, fit
-from cnnlab.training.kernel_machine import fit_backbone_machine
 from cnnlab.training.views import SINGLE_VIEW, Views, predict_views
 
 # VGG-16 is left out: on two cores a trial of it would take as long as ten others.
@@ -160,25 +161,13 @@ class Portraits:
     def _partner(self, height: int, index: int) -> torch.Tensor | None:
         """What the machine that was trained without a fold says of it: probabilities (N, 2)."""
         train, held = self.fold(height, index)
-        machine = fit_partner(self.config, train)
-        return None if machine is None else ask_partner(machine, held, self.config.views)
+        machine = backbone_machine(train, self.config.partner, self.config.weights, self.config.seed)
+        return None if machine is None else ask_machine(machine, held, self.config.views)
 
     @property
     def held_out(self) -> int:
         """Number of portraits that a trial is judged on."""
         return sum(len(held) for _, held in self.folds)
-
-
-def fit_partner(config: Config, train: ImageSet) -> KernelMachine | None:
-    """The machine that judges beside the network, if one does."""
-    if not config.partner:
-        return None
-    return fit_backbone_machine(train.images, train.labels, config.partner, config.weights, seed=config.seed)[0]
-
-
-def ask_partner(machine: KernelMachine, portraits: ImageSet, views: Views) -> torch.Tensor:
-    """Its mean probabilities (N, 2) over the views; it sees the mirror image of each itself."""
-    return predict_views(machine, portraits, replace(views, mirror=False))[0]
 
 
 def build(params: dict[str, Any], weights: str, classes: int, seed: int) -> tuple[nn.Module, WeightsReport]:
@@ -285,8 +274,8 @@ def finish(
 ) -> Outcome:  # fmt: skip
     """Train with each seed on all training portraits; val follows each training, and chooses nothing."""
     data = portraits.at(params["height"])
-    machine = fit_partner(config, data.train)
-    beside = None if machine is None else ask_partner(machine, data.val, config.views)
+    machine = backbone_machine(data.train, config.partner, config.weights, config.seed)
+    beside = None if machine is None else ask_machine(machine, data.val, config.views)
     metrics: dict[str, list[float]] = {"val_accuracy": [], "val_network_accuracy": []}
     metrics |= {"val_network_single_view_accuracy": []}
     probabilities, seeds = [], list(range(config.seed, config.seed + config.seeds))
@@ -327,11 +316,9 @@ def finish(
         checkpoint(f"{name} seed {seed}").unlink(missing_ok=True)
     if beside is not None:
         metrics["val_machine_accuracy"] = [(beside.argmax(1) == labels).double().mean().item()]
-    accuracies = metrics["val_accuracy"]
-    spread = f" ± {100 * np.std(accuracies, ddof=1):.1f} ({len(seeds)} seeds)" if len(seeds) > 1 else ""
     who = f"{params['network']}" + f" and a kernel machine on {config.partner}" * (machine is not None)
     summary = (
-        f"Winner: {label}, {who}: {100 * np.mean(accuracies):.1f} %{spread} of {len(data.val)} "
+        f"Winner: {label}, {who}: {percent(metrics['val_accuracy'], 'seeds')} of {len(data.val)} "
         f"validation portraits right in {len(config.views)} views ({data.name}); the best trial had "
         f"{100 * crossed:.1f} % of {portraits.held_out} held-out training portraits. {report.sentence}"
     )

@@ -32,7 +32,7 @@ class WebServer:
             def do_GET(self) -> None:
                 owner.asked.append((self.path, {k.lower(): v for k, v in self.headers.items()}))
                 words = owner.faults.get(self.path, [])
-                name = self.headers["Host"].partition(":")[0]
+                name = self.in_work = self.headers["Host"].partition(":")[0]
                 with lock:
                     owner.at_once[name] += 1
                     owner.most_at_once[name] = max(owner.most_at_once[name], owner.at_once[name])
@@ -41,8 +41,12 @@ class WebServer:
                 except (BrokenPipeError, ConnectionResetError):
                     self.close_connection = True
                 finally:
-                    with lock:
-                        owner.at_once[name] -= 1
+                    self.no_longer_in_work()
+
+            def no_longer_in_work(self) -> None:
+                with lock:
+                    name, self.in_work = self.in_work, ""
+                    owner.at_once[name] -= bool(name)
 
             def log_message(self, *_: object) -> None:
                 pass
@@ -108,6 +112,7 @@ class WebServer:
         return self._send(handler, status, body, headers, len(body) // 2 if word == "cut" else None)
 
     def _send(self, handler, status: int, body: bytes, headers: dict[str, str], only: int | None = None) -> None:
+        handler.no_longer_in_work()  # before a client can know, who might ask for more at once
         handler.send_response(status)
         for name, value in ({"Content-Length": str(len(body))} | headers | self.headers).items():
             handler.send_header(name, value)

@@ -33,6 +33,7 @@ from cnnlab.experiment import Outcome, main
 from cnnlab.models.saved import load_model
 from cnnlab.plots.robustness import change_sheet, strength_curves
 from cnnlab.reports.paintings import PaintingConfig, load_paintings, train_outer
+from cnnlab.reports.text_tables import percent
 from cnnlab.tracking import Run, open_store
 from cnnlab.tracking.models import model_file
 from cnnlab.training import Training, predict
@@ -86,9 +87,9 @@ def run(config: Config, run: Run) -> Outcome:
     worst = min(CHANGES, key=lambda change: found["best"][change][-1].mean())
     return Outcome(
         metrics,
-        f"Unchanged: baseline {_percent(found['baseline']['flipped'][0])}, best "
-        f"{_percent(found['best']['flipped'][0])} (five folds, {pictures.name}). Hardest at full strength: "
-        f"{worst}, {_percent(found['best'][worst][-1])}. {origin}",
+        f"Unchanged: baseline {percent(found['baseline']['flipped'][0])}, best "
+        f"{percent(found['best']['flipped'][0])} (five folds, {pictures.name}). Hardest at full strength: "
+        f"{worst}, {percent(found['best'][worst][-1])}. {origin}",
         [config.seed],
     )
 
@@ -186,11 +187,11 @@ def table(found: Mapping[str, Mapping[str, np.ndarray]], origin: str) -> str:
         "`student`: a student report's figures on its own 87 validation pictures, at one strength of each change that "
         "it does not state.", "",
         "| change | strength | " + " | ".join(names) + " | student |", "|---|---|" + "---|" * (len(names) + 1),
-        "| none | | " + " | ".join(_percent(found[n]["flipped"][0]) for n in names) + " | |",
+        "| none | | " + " | ".join(percent(found[n]["flipped"][0]) for n in names) + " | |",
     ]  # fmt: skip
     for name, change in CHANGES.items():
         for row, strength in enumerate(change.strengths, 1):
-            cells = " | ".join(_percent(found[n][name][row]) for n in names)
+            cells = " | ".join(percent(found[n][name][row]) for n in names)
             told = f"{STUDENT[name]}" if strength == change.strengths[-1] else ""
             lines.append(f"| {name} | {change.label(strength)} {change.unit} | {cells} | {told} |")
     return "\n".join(lines)
@@ -205,7 +206,7 @@ def reading(found: Mapping[str, Mapping[str, np.ndarray]], chance: float) -> str
         order = sorted(loss, key=lambda change: loss[change].mean())
         calm = [change for change in order if loss[change].mean() < SLIGHT]
         lost = [change for change in order if of_network[change][-1].mean() <= chance + 0.05]
-        text = f"- **{name}** ({_percent(unchanged)} unchanged). Smallest loss at full strength: {order[0]} "
+        text = f"- **{name}** ({percent(unchanged)} unchanged). Smallest loss at full strength: {order[0]} "
         text += f"({loss[order[0]].mean():.1f} points); largest: {order[-1]} ({loss[order[-1]].mean():.1f} points). "
         text += f"Less than {SLIGHT:g} points lost: {', '.join(calm) or 'none'}. "
         text += f"No better than always naming the most frequent artist ({100 * chance:.0f} %): "
@@ -230,10 +231,6 @@ def relies(place: float, tone: float) -> str:
     if abs(place - tone) < CLEAR / 100:
         return "places and tones weigh alike"
     return f"it relies more on {'tones than on places' if place > tone else 'places than on tones'}"
-
-
-def _percent(shares: np.ndarray) -> str:
-    return f"{100 * np.mean(shares):.1f} ± {100 * np.std(shares, ddof=1):.1f} %"
 
 
 if __name__ == "__main__":

@@ -22,6 +22,7 @@ Result: no recorded run yet
 
 import time
 from dataclasses import dataclass, field, replace
+from statistics import mean
 
 import torch
 from sklearn.metrics import confusion_matrix
@@ -35,6 +36,7 @@ from cnnlab.errors import ConfigError
 from cnnlab.experiment import Experiment, Outcome, main
 from cnnlab.models import build_model
 from cnnlab.reports.classifier import log_classifier
+from cnnlab.reports.text_tables import percent
 from cnnlab.tracking import Run
 from cnnlab.training import Fit, Training, fit
 from cnnlab.training.views import Views, predict_views
@@ -104,12 +106,10 @@ def run(config: Config, run: Run) -> Outcome:
         run.log_figure(f"confusion_test{name}", plots.confusion_matrix(matrix, data.test.classes))
         print(f"seed {seed}: {100 * metrics['test_accuracy'][-1]:.2f} % in {metrics['seconds'][-1]:.0f} s", flush=True)
     log_classifier(run, model, data.train.classes, (32, 32), data.val.images[:2])
-    tests, seconds = (torch.tensor(metrics[name]) for name in ("test_accuracy", "seconds"))
-    spread = f" ± {100 * tests.std().item():.2f} ({len(seeds)} seeds)" if len(seeds) > 1 else ""
     return Outcome(
         metrics,
-        f"{100 * tests.mean().item():.2f} %{spread} of {len(data.test)} test images right ({data.pixels}) after "
-        f"{seconds.mean().item():.0f} s of training and answering, in {len(config.views)} views.",
+        f"{percent(metrics['test_accuracy'], 'seeds', 2)} of {len(data.test)} test images right ({data.pixels}) after "
+        f"{mean(metrics['seconds']):.0f} s of training and answering, in {len(config.views)} views.",
         seeds, note="" if data.pixels == "official" else f"{data.pixels}, not the official pixels",
     )  # fmt: skip
 

@@ -30,6 +30,7 @@ from cnnlab.experiment import Experiment, Outcome, checkpoint_path, fingerprint,
 from cnnlab.models.families import cifar_model, family
 from cnnlab.models.registry import model_settings
 from cnnlab.reports.classifier import log_classifier
+from cnnlab.reports.text_tables import percent
 from cnnlab.tracking import Run
 from cnnlab.training import Fit, Training, fit, predict
 
@@ -79,13 +80,12 @@ def run(config: Config, run: Run) -> Outcome:
         if seed == config.seed:
             first = model
     log_classifier(run, first, data.train.classes, (32, 32), data.val.images[:2])
-    tests = 100 * torch.tensor(metrics["test_accuracy"])
-    spread = f" ± {tests.std().item():.2f} ({len(seeds)} seeds)" if len(seeds) > 1 else ""
     parameters = sum(p.numel() for p in first.parameters())
     return Outcome(
         metrics | {"parameters": float(parameters)},
-        f"{config.model} ({parameters / 1e6:.2f} million parameters): {tests.mean().item():.2f} %{spread} of "
-        f"{len(data.test)} test images right ({data.pixels}), epoch chosen on {len(data.val)} validation images.",
+        f"{config.model} ({parameters / 1e6:.2f} million parameters): "
+        f"{percent(metrics['test_accuracy'], 'seeds', 2)} of {len(data.test)} test images right ({data.pixels}), "
+        f"epoch chosen on {len(data.val)} validation images.",
         seeds, variant=config.model,
         note="" if data.pixels == "official" else f"{data.pixels}, not the official pixels",
     )  # fmt: skip

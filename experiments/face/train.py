@@ -25,6 +25,7 @@ from cnnlab.errors import ConfigError
 from cnnlab.experiment import Experiment, Outcome, checkpoint_path, fingerprint, main
 from cnnlab.models import build_model
 from cnnlab.reports.detector import log_detector
+from cnnlab.reports.text_tables import percent
 from cnnlab.tracking import Run
 from cnnlab.training import Training, fit, predict
 
@@ -63,11 +64,9 @@ def run(config: Config, run: Run) -> Outcome:
         if seed == config.seed:
             first = model
     log_detector(run, FaceDetector(first), data.val.images[:2])
-    error = torch.tensor(accuracies).std().item() if len(seeds) > 1 else None
-    spread = f" ± {100 * error:.1f} ({len(seeds)} seeds)" if error is not None else ""
     return Outcome(
         {"val_accuracy": accuracies, "val_loss": losses},
-        f"{config.model}: {100 * sum(accuracies) / len(seeds):.1f} %{spread} of {len(data.val)} validation patches "
+        f"{config.model}: {percent(accuracies, 'seeds')} of {len(data.val)} validation patches "
         f"right ({data.name}).",
         seeds,
     )

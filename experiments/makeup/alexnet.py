@@ -48,6 +48,7 @@ from cnnlab.experiment import Experiment, Outcome, checkpoint_path, fingerprint,
 from cnnlab.models.pretrained import WeightsReport, pretrained_model
 from cnnlab.reports.classifier import log_classifier
 from cnnlab.reports.makeup import COMMANDS, PREDICTIONS, predictions_csv
+from cnnlab.reports.text_tables import percent
 from cnnlab.tracking import Run
 from cnnlab.training import Training, fit, predict
 
@@ -142,12 +143,10 @@ def run(config: Config, run: Run) -> Outcome:
     log_classifier(run, model, data.val.classes, (config.size, config.size), data.val.images[:2], half=True)
     for checkpoint in checkpoints:  # nearly a gigabyte each
         checkpoint.unlink(missing_ok=True)
-    accuracies = metrics["val_accuracy"]
-    spread = f" ± {100 * np.std(accuracies, ddof=1):.1f} ({config.seeds} seeds)" if config.seeds > 1 else ""
     begin = "AlexNet from random weights" if config.mode == "scratch" else report.sentence.rstrip(".")
     return Outcome(
         metrics,
-        f"{config.mode}, augmentation {config.augmentation}: {100 * np.mean(accuracies):.1f} %{spread} of "
+        f"{config.mode}, augmentation {config.augmentation}: {percent(metrics['val_accuracy'], 'seeds')} of "
         f"{len(data.val)} validation portraits right ({data.name}). {begin}.",
         list(range(config.seed, config.seed + config.seeds)),
         variant=config.augmentation,

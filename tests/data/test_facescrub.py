@@ -130,5 +130,6 @@ def test_the_stand_in_has_six_people_and_no_picture_twice():
 def test_the_real_faces(data_dir):
     data = load_facescrub(data_dir)
     assert data.people == ("baldwin", "bracco", "carell", "gilpin", "hader", "harmon")
-    assert data.sizes == {"train": 419, "val": 119, "test": 120}
-    assert data.notes == ("69 training pictures of bracco instead of 70.",)
+    assert data.sizes == {"train": 419, "val": 119, "test": 120, "test_unrepeated": 114}
+    assert data.notes[0] == "69 training pictures of bracco instead of 70."
+    assert data.notes[1].startswith("6 test faces look the same as one of training or") and len(data.notes) == 2

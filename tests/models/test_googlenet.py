@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 from cnnlab.models import build_model, googlenet
+from cnnlab.models.local_response import LocalResponseNorm
 from cnnlab.models.trace import on_meta
 
 # table 1: side at 224 pixels, channels, thousands (1024) of weights as the paper counts them
@@ -110,7 +111,7 @@ def test_without_batch_norm_the_signal_neither_dies_nor_explodes():
     with torch.no_grad():
         last = model.forward_features(torch.rand(4, 3, 32, 32))
     assert 0.01 < last.mean() < 10
-    assert {type(m) for m in model.features} >= {nn.LocalResponseNorm}
+    assert {type(m) for m in model.features} >= {LocalResponseNorm}
 
 
 def test_the_module_tells_its_paper():

@@ -8,6 +8,7 @@ from torch import nn
 
 from cnnlab.errors import ConfigError
 from cnnlab.models import build_model
+from cnnlab.models.local_response import LocalResponseNorm
 from cnnlab.models.simple_cnn import Layout, WeightNormConv2d
 
 
@@ -48,7 +49,7 @@ def test_every_setting_gives_a_network_that_fits_itself(settings, inputs):
     assert model(torch.rand(1, 3, 50, 50)).shape == (1, 4)
 
 
-@pytest.mark.parametrize("norm, kind", [("batch", nn.BatchNorm2d), ("lrn", nn.LocalResponseNorm), ("weight", None)])
+@pytest.mark.parametrize("norm, kind", [("batch", nn.BatchNorm2d), ("lrn", LocalResponseNorm), ("weight", None)])
 def test_norms(norm, kind):
     model = build_model("simple_cnn", norm=norm)
     kinds = [type(module) for module in model.modules()]

@@ -14,16 +14,30 @@ import numpy as np
 import torch
 from PIL import Image, ImageFilter, ImageOps
 
+from cnnlab.data.augment import Augmentation
 from cnnlab.data.embedded import face_free_photos
 from cnnlab.data.folders import list_class_files, load_image_folder
 from cnnlab.data.folds import FOLDS, Fold, five_folds, inner_folds, stratified_split
 from cnnlab.data.imageset import ImageSet
 from cnnlab.errors import DataError
 
-__all__ = ["NAME", "STAND_IN", "Fold", "course_split", "five_folds", "inner_folds", "is_stand_in", "load_artists"]
+__all__ = ["AUGMENTATIONS", "NAME", "STAND_IN", "Fold", "course_split", "five_folds", "inner_folds", "is_stand_in",
+           "load_artists"]  # fmt: skip
 
 NAME = "artists"
 STAND_IN = "drawn_manners"
+AUGMENTATIONS = {
+    "none": Augmentation(),
+    "light": Augmentation(flip=0.5, shift=4, brightness=0.1, contrast=0.1),
+    "medium": Augmentation(
+        flip=0.5, shift=4, crop_scale=(0.6, 1.0), crop_ratio=(0.9, 1.1), brightness=0.1, contrast=0.2, saturation=0.3
+    ),
+    "strong": Augmentation(
+        flip=0.5, shift=4, crop_scale=(0.4, 1.0), crop_ratio=(0.85, 1.15), rotate=10, brightness=0.15, contrast=0.3,
+        saturation=0.5, erase=0.25,
+    ),
+}  # fmt: skip
+"""From nothing to much, for pictures of 50 x 50: what `artists_improve` chooses from."""
 MANNERS = {"contours": 50, "dots": 40, "flat colours": 30, "blurred light": 25, "woven strokes": 20}
 """The stand-in's classes and how many pictures each has."""
 _QUICK = 8  # pictures of each class

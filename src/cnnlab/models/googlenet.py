@@ -31,6 +31,7 @@ from torch import Tensor, nn
 from cnnlab.models.inception_blocks import EPS, MEAN, STD, AuxiliaryBackbone, Branches
 from cnnlab.models.layers import Stem, conv_norm, is_cifar
 from cnnlab.models.layouts import Weights
+from cnnlab.models.local_response import LocalResponseNorm
 from cnnlab.models.registry import register_model
 
 # Table 1: #1x1, #3x3 reduce, #3x3, #5x5 reduce, #5x5, pool proj
@@ -151,7 +152,7 @@ def _stem(cifar: bool, batch_norm: bool) -> OrderedDict[str, nn.Module]:
         return nn.MaxPool2d(3, stride=2, ceil_mode=True)
 
     def response_norm() -> nn.Module:
-        return nn.LocalResponseNorm(5, alpha=1e-4, beta=0.75)
+        return LocalResponseNorm(5, alpha=1e-4, beta=0.75)
 
     layers: OrderedDict[str, nn.Module] = OrderedDict()
     if cifar:

@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from cnnlab.errors import ConfigError
+from cnnlab.models.local_response import LocalResponseNorm
 from cnnlab.models.registry import register_model
 
 Norm = Literal["none", "batch", "lrn", "weight"]
@@ -132,7 +133,7 @@ def _stage(inputs: int, outputs: int, kernel: int, stride: int, padding: int, la
         layers.append(nn.BatchNorm2d(outputs))
     layers.append(nn.ReLU())
     if layout.norm == "lrn":  # behind the ReLU, with the constants of Krizhevsky et al. 2012, section 3.3
-        layers.append(nn.LocalResponseNorm(5, alpha=1e-4, beta=0.75, k=2.0))
+        layers.append(LocalResponseNorm(5, alpha=1e-4, beta=0.75, k=2.0))
     if layout.pool:
         layers.append(nn.MaxPool2d(layout.pool, layout.pool_stride))
     return nn.Sequential(*layers)

@@ -12,6 +12,7 @@ from cnnlab.data.facescrub import FaceSplits
 from cnnlab.data.imageset import ImageSet
 from cnnlab.evaluation.comparison import wilson_interval
 from cnnlab.plots.people import people_sheet
+from cnnlab.reports.text_tables import percent
 from cnnlab.tracking import Run
 
 REGISTERED = "facescrub"
@@ -66,11 +67,9 @@ def judge(
 
 def told(values: Sequence[float], count: int, split: str) -> str:
     """An accuracy in words: mean, spread over seeds, number of faces and the interval that so few leave open."""
-    mean = float(np.mean(values))
-    spread = f" ± {100 * np.std(values, ddof=1):.1f} ({len(values)} seeds)" if len(values) > 1 else ""
-    low, high = wilson_interval(mean, count)
+    low, high = wilson_interval(float(np.mean(values)), count)
     return (
-        f"{100 * mean:.1f} %{spread} of {count} {split} faces right (95 % interval by their number {100 * low:.1f} to "
+        f"{percent(values, 'seeds')} of {count} {split} faces right (95 % interval by their number {100 * low:.1f} to "
         f"{100 * high:.1f} %)"
     )
 

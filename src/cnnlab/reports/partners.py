@@ -1,10 +1,12 @@
-"""Machines on typical patches that judge beside the networks of a nested cross-validation, each fitted once.
+"""Support vector machines that judge beside networks: on a frozen backbone's maps, or on typical patches.
 
-What a network is judged on, its partner must not have seen either: for the study of a fold that is the machine fitted
-without this fold and the one that judges; for the last trainings the one fitted without the fold alone.
+Those of a nested cross-validation are fitted once each. What a network is judged on, its partner must not have seen
+either: for the study of a fold that is the machine fitted without this fold and the one that judges; for the last
+trainings the one fitted without the fold alone.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from itertools import combinations
 from pathlib import Path
@@ -19,8 +21,18 @@ from cnnlab.models.kernel_machine import KernelMachine
 from cnnlab.models.saved import load_model, save_model
 from cnnlab.training.checkpoint import load_checkpoint, save_checkpoint
 from cnnlab.training.folds import run_jobs
-from cnnlab.training.kernel_machine import fit_patch_machine
-from cnnlab.training.views import predict_views
+from cnnlab.training.kernel_machine import fit_backbone_machine, fit_patch_machine
+from cnnlab.training.views import Views, predict_views
+
+
+def backbone_machine(train: ImageSet, backbone: str, weights: str, seed: int) -> KernelMachine | None:
+    """The machine on the maps of a frozen backbone; none where no backbone is named."""
+    return fit_backbone_machine(train.images, train.labels, backbone, weights, seed=seed)[0] if backbone else None
+
+
+def ask_machine(machine: KernelMachine, pictures: ImageSet, views: Views) -> torch.Tensor:
+    """Its mean probabilities (N, K) over the views; it sees the mirror image of each itself."""
+    return predict_views(machine, pictures, replace(views, mirror=False))[0]
 
 
 class Partners:
