@@ -33,6 +33,7 @@ from cnnlab.errors import ConfigError, DataError
 from cnnlab.experiment import Experiment, Outcome, main
 from cnnlab.explain import Attributions, class_shares, explain, share_within
 from cnnlab.explain.regions import find_region
+from cnnlab.models.kernel_machine import KernelMachine, trained_network
 from cnnlab.models.saved import load_model
 from cnnlab.plots.explain import attribution_sheet, region_shares
 from cnnlab.tracking import Run
@@ -81,7 +82,10 @@ def explain_model(config: Config, run: Run) -> Outcome:
     source = config.images or config.data
     if config.data == "embedded":  # the images are the user's own
         run.set_tags({"embedded_data": "false", "mlflow.runName": "explain"})
-    model, meta = load_model(model_file(config.model))
+    stored, meta = load_model(model_file(config.model))
+    model = trained_network(stored)
+    if isinstance(model, KernelMachine):  # its backbone runs twice, on the image and on its mirror image
+        raise ConfigError(f"model={config.model} is a kernel machine, which no gradient of this kind explains.")
     classes, size = tuple(meta["classes"]), tuple(meta["size"])
     target = None if config.target == "predicted" else _class_index(config.target, classes)
     pixels, names, truths = read_pictures(source, size, 4 if config.quick else config.count)
@@ -95,6 +99,8 @@ def explain_model(config: Config, run: Run) -> Outcome:
     region = config.region or "border"
     told = ", ".join(f"{_mean(values):.0%} of {kind}" for kind, values in shares.items())
     note = "" if maps.rectifiers else " The network has no ReLU module: guided back-propagation is its plain gradient."
+    if model is not stored:
+        note += " The model is a committee, of which the network that gradients trained is explained, not its partner."
     return Outcome(
         {k: v for k, v in means.items() if np.isfinite(v)} | {"images_region_area": area},
         f"{len(pixels)} images explained ({config.target} class; Grad-CAM at layer {maps.layer}): {told} lies in "

@@ -35,6 +35,7 @@ from cnnlab.evaluation.linear import cross_validated, fit_linear_svm
 from cnnlab.evaluation.retrieval import chance_precision, nearest_neighbours, precision_at
 from cnnlab.experiment import Experiment, Outcome, checkpoint_path, fingerprint, main
 from cnnlab.models.backbone import Backbone
+from cnnlab.models.kernel_machine import trained_network
 from cnnlab.models.pretrained import pretrained_model
 from cnnlab.models.saved import load_model
 from cnnlab.plots.features import embedding_map, retrieval_sheet
@@ -117,7 +118,7 @@ def load_backbone(config: Config, run: Run) -> tuple[Backbone, tuple[str, str]]:
     """The network that embeds, and where its weights come from: words, and what a reader of the figures must know."""
     if config.model:
         path = model_file(config.model)
-        model, _ = load_model(path)
+        model = trained_network(load_model(path)[0])
         name, origin = model.architecture[0], (f"{model.architecture[0]} of {config.model}", "")
     else:
         name = config.backbone

@@ -13,7 +13,8 @@ from cnnlab.experiment import execute
 from cnnlab.explain import explain, share_within
 from cnnlab.explain.regions import find_region, plain_background
 from cnnlab.models import build_model
-from cnnlab.models.saved import save_model
+from cnnlab.models.kernel_machine import committee_of
+from cnnlab.models.saved import load_model, save_model
 from cnnlab.tracking import Run
 
 
@@ -107,6 +108,24 @@ def test_a_single_file(lesson, store, saved):
     picture(store / "one.png")
     outcome, _, _ = run(lesson, model=saved, images="one.png")
     assert "1 images explained" in outcome.summary
+
+
+def test_of_a_committee_the_network_is_explained(lesson, store, saved):
+    picture(store / "one.png")
+    network = load_model(saved)[0]
+    machine = build_model("backbone_machine", num_classes=2, size=(64, 48), grid=(2, 2), dims=4)
+    save_model(store / "both.pt", committee_of([network, machine]), {"classes": ["cat", "dog"], "size": [64, 48]})
+    maps = []
+    for model in (saved, str(store / "both.pt")):
+        outcome, stored, _ = run(lesson, model=model, images="one.png", target="dog")
+        path = mlflow.artifacts.download_artifacts(run_id=stored.info.run_id, artifact_path="attributions.npz")
+        with np.load(path) as arrays:
+            maps.append(arrays["grad_cam"])
+    np.testing.assert_array_equal(*maps)
+    assert "a committee, of which the network" in outcome.summary
+    save_model(store / "machine.pt", machine, {"classes": ["cat", "dog"], "size": [64, 48]})
+    with pytest.raises(ConfigError, match="is a kernel machine"):
+        lesson.run(lesson.Config(model=str(store / "machine.pt"), images="one.png"), Run.inactive())
 
 
 @pytest.mark.parametrize(("settings", "sentence"), [

@@ -10,6 +10,9 @@ from PIL import Image
 
 from cnnlab.errors import ConfigError, DataError
 from cnnlab.evaluation.linear import cross_validated, fit_linear_svm
+from cnnlab.models import build_model
+from cnnlab.models.kernel_machine import committee_of
+from cnnlab.models.saved import save_model
 from cnnlab.tracking import Run
 
 
@@ -55,10 +58,14 @@ def test_one_split_is_judged_by_cross_validation(explore, tmp_path, monkeypatch)
     assert outcome.metrics["train_precision_by_chance"] == pytest.approx(5 / 11), "a query cannot find itself"
 
 
-def test_a_network_without_features_is_refused(explore, tmp_path, monkeypatch):
-    from cnnlab.models import build_model
-    from cnnlab.models.saved import save_model
+def test_a_committee_embeds_by_its_network(explore, tmp_path):
+    network, machine = build_model("squeezenet1_1", 2), build_model("backbone_machine", 2, size=(64, 64), grid=(2, 2))
+    save_model(tmp_path / "both.pt", committee_of([network, machine]), {})
+    model, _ = explore.load_backbone(settings(explore, model=str(tmp_path / "both.pt")), Run.inactive())
+    assert model.architecture[0] == "squeezenet1_1"
 
+
+def test_a_network_without_features_is_refused(explore, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     colours(tmp_path / "paint", 3)
     save_model(tmp_path / "face.pt", build_model("face_fcn"), {"classes": ["a", "b"], "size": [48, 48]})

@@ -192,6 +192,13 @@ class Committee(nn.Module):
         return shares.mean(0).clamp(min=1e-12).log()
 
 
+def trained_network(model: nn.Module) -> nn.Module:
+    """The member of a committee that gradients trained, which can be explained and embeds; else the model itself."""
+    if not isinstance(model, Committee):
+        return model
+    return next((m for m in model.members if not isinstance(m, KernelMachine)), model)
+
+
 @register_model
 def committee(num_classes: int, members: Sequence[tuple[str, Mapping[str, Any]]] = (("simple_cnn", {}),)) -> Committee:
     """Networks by name and settings, whose probabilities are averaged."""
