@@ -176,11 +176,13 @@ def run(config: Config, run: Run) -> Outcome:
     label = best.user_attrs.get(LABEL, f"trial {best.number}")
     run.set_tags({"winner": label, "winner.params": best.params})
     print(f"Winner: {label} (mIoU {best.value:.4f} on held-out train frames), now {final_epochs} epochs.", flush=True)
-    return train_winner(config, run, data, settings_of(best.params, config, final_epochs), label)
+    return train_winner(config, run, data, settings_of(best.params, config, final_epochs), label, best.value)
 
 
-def train_winner(config: Config, run: Run, data: CamVid, settings: SceneConfig, label: str) -> Outcome:
-    """All train frames, for longer; val and test once; model.pt, MLflow model, registry."""
+def train_winner(
+    config: Config, run: Run, data: CamVid, settings: SceneConfig, label: str, searched: float
+) -> Outcome:  # fmt: skip
+    """All train frames, for longer; val and test once; model.pt, MLflow model, registry by the study's `searched`."""
     model, (metrics,), numbers = train_seeds(settings, run, data)
     run.log_text(NUMBERS_FILE, json.dumps(numbers))
     combined: dict[str, float | list[float]] = {name: [value] for name, value in metrics.items()}
@@ -191,7 +193,7 @@ def train_winner(config: Config, run: Run, data: CamVid, settings: SceneConfig, 
         registered = "street_scenes" + ("_quick" if config.quick else "_embedded" if data.embedded else "")
     version = log_segmenter(run, model, data.val, settings.inference, registered)
     if version:
-        champion = promote(registered, version, metrics["val_miou"], data.digest)
+        champion = promote(registered, version, searched, data.digest)
         run.set_tags({"registered": f"{registered} version {version}", "champion": champion})
     summary = f"Winner: {label}. {summary_of(settings, combined, data)}"
     summary += f" Registered as {registered}@champion if best so far." if version else ""

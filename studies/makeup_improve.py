@@ -6,8 +6,10 @@ A classifier here is a committee of two: a fine-tuned network, and a support vec
 (`partner`), which keeps the places that average pooling forgets; their probabilities are averaged. The study searches
 the network: which one, resolution, frozen groups, optimiser, rates, augmentation and regularisation. A trial is judged
 by cross-validation inside the training portraits: trained on four fifths, judged on the last fifth, for as many of the
-five folds as `search_folds` says. A plain fine-tuning comes first, then some changes, one upon the other; after that
-the sampler (TPE) searches, and the median rule ends hopeless trials. Network and machine alone are told as well.
+five folds as `search_folds` says. A plain fine-tuning comes first, then four changes, one upon the other; what
+`search.trials` leaves after these five (one by default, `-P search.trials=20` goes on) the sampler (TPE) draws, and the
+median rule ends hopeless ones. Network and machine alone are told as well: `val_network_accuracy` is the fine-tuned
+CNN's that the question asks for, `val_accuracy` the committee's.
 
 The winner is trained from pretrained weights again, on all training portraits, once for each of three seeds. The
 validation portraits follow these trainings, epoch by epoch, and choose nothing: the last epoch is kept. The committee
@@ -27,7 +29,7 @@ Result: makeup_improve on heavy_makeup_CelebA (train 2000, val 400), seeds 0, 1,
     val_seeds_together_accuracy       0.8650 (1) on 400 samples
 """
 
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import lru_cache
 from typing import Any
 
@@ -161,7 +163,7 @@ class Portraits:
     def _partner(self, height: int, index: int) -> torch.Tensor | None:
         """What the machine that was trained without a fold says of it: probabilities (N, 2)."""
         train, held = self.fold(height, index)
-        machine = backbone_machine(train, self.config.partner, self.config.weights, self.config.seed)
+        machine, _ = backbone_machine(train, self.config.partner, self.config.weights, self.config.seed)
         return None if machine is None else ask_machine(machine, held, self.config.views)
 
     @property
@@ -216,7 +218,8 @@ def run(config: Config, run: Run) -> Outcome:
     run.log_figure("examples_train", plots.class_grid(data.train.images, data.train.labels, data.train.classes))
     trial_epochs, final_epochs = config.epochs(data.embedded)
     name = f"makeup_improve {data.name} {data.digest[:8]} {trial_epochs} epochs {config.search_folds} folds "
-    name += f"{len(config.views)} views weights {config.weights} seed {config.seed}" + " quick" * config.quick
+    name += f"{len(config.views)} views {params_digest(asdict(config.views))[:6]} weights {config.weights} "
+    name += f"seed {config.seed}" + " quick" * config.quick
     name += f" with {config.partner}" if config.partner else " alone"
     judged = np.concatenate([held for _, held in portraits.folds])
 
@@ -264,7 +267,8 @@ def run(config: Config, run: Run) -> Outcome:
     print(f"Winner: {label} ({100 * best.value:.1f} % by cross-validation), now {final_epochs} epochs.", flush=True)
     final = f"{name} final {params_digest(best.params)} {final_epochs} epochs"
     outcome = finish(config, run, portraits, best.params, label, best.value, final, final_epochs)
-    run.log_text("discussion.md", discuss_improvement(outcome.metrics, best.params, PLAIN, len(data.val)))
+    answer = discuss_improvement(outcome.metrics, best.params, PLAIN, len(data.val), portraits.held_out)
+    run.log_text("discussion.md", answer)
     return outcome
 
 
@@ -274,8 +278,10 @@ def finish(
 ) -> Outcome:  # fmt: skip
     """Train with each seed on all training portraits; val follows each training, and chooses nothing."""
     data = portraits.at(params["height"])
-    machine = backbone_machine(data.train, config.partner, config.weights, config.seed)
+    machine, partner = backbone_machine(data.train, config.partner, config.weights, config.seed)
     beside = None if machine is None else ask_machine(machine, data.val, config.views)
+    if partner:
+        run.log_weights(partner, "partner.weights")
     metrics: dict[str, list[float]] = {"val_accuracy": [], "val_network_accuracy": []}
     metrics |= {"val_network_single_view_accuracy": []}
     probabilities, seeds = [], list(range(config.seed, config.seed + config.seeds))
@@ -322,9 +328,10 @@ def finish(
         f"validation portraits right in {len(config.views)} views ({data.name}); the best trial had "
         f"{100 * crossed:.1f} % of {portraits.held_out} held-out training portraits. {report.sentence}"
     )
+    note = " ".join(r.sentence for r in (report, partner) if r and not r.complete)
     return Outcome(
         metrics | {"best_trial_accuracy": crossed, "val_seeds_together_accuracy": float(together.mean())},
-        summary, seeds, note="" if report.complete else report.sentence,
+        summary, seeds, note=note,
     )  # fmt: skip
 
 

@@ -12,18 +12,24 @@ confusion, mIoU near borders, coloured predictions. The last epoch is kept, so v
 (`test/`, `testannot/`), if they are there, are judged at the very end. `camvid_report` sets the runs side by side and
 discusses them (Q2-2).
 
-Budget on two CPU cores with 367 frames: under an hour for a seed.
+`val_miou` is that of several views (mirrored, at the sizes of `tta_scales`), `val_miou_plain` and
+`val_images_per_second_plain` are of one. (The records of commit c79e5b9f62 call the speed of one view
+`val_images_per_second`.)
+
+Budget on two CPU cores with 367 frames: under an hour for a seed; with `vgg16` several hours.
 
 Result: camvid_fcn32s on CamVid (train 367, val 101), seeds 0, 1, 2, AMD EPYC, 1 cores, 24 GiB, no GPU, 5407 s,
     2026-11-22, commit c79e5b9f62:
     val_miou                 0.654 ± 0.010 (3) on 101 samples
     val_pixel_accuracy       0.9155 ± 0.0055 (3) on 101 samples
+    val_miou_plain           0.5992 ± 0.0049 (3) on 101 samples
     val_images_per_second    12.9 ± 2.7 (3) on 101 samples
     train_images_per_second  4.16 ± 0.54 (3) on 367 samples
 camvid_fcn8s on CamVid (train 367, val 101), seeds 0, 1, 2, AMD EPYC, 1 cores, 24 GiB, no GPU, 5164 s, 2026-11-22,
     commit c79e5b9f62:
     val_miou                 0.7236 ± 0.0043 (3) on 101 samples
     val_pixel_accuracy       0.93464 ± 0.00032 (3) on 101 samples
+    val_miou_plain           0.6853 ± 0.0059 (3) on 101 samples
     val_images_per_second    11.1 ± 3.0 (3) on 101 samples
     train_images_per_second  4.5 ± 1.3 (3) on 367 samples
 """

@@ -13,6 +13,7 @@ Result: camvid_three_classes on CamVid (train 367, val 101), seeds 0, AMD EPYC, 
     2026-11-22, commit c79e5b9f62:
     val_miou                 0.9068 (1) on 101 samples
     val_pixel_accuracy       0.9837 (1) on 101 samples
+    val_miou_plain           0.8839 (1) on 101 samples
     val_miou_void_left_out   0.9146 (1) on 101 samples
     val_images_per_second    16.16 (1) on 101 samples
     train_images_per_second  6.406 (1) on 367 samples

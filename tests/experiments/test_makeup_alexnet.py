@@ -92,6 +92,7 @@ def test_a_run_with_incomplete_weights_says_so_everywhere(alexnet, store, monkey
 
     monkeypatch.setattr(alexnet, "pretrained_model", feigned)
     monkeypatch.setattr(alexnet, "log_classifier", lambda *_, **__: None)
+    monkeypatch.setattr(alexnet, "own_settings", lambda config: "")  # small as they are here
     config = alexnet.Features(
         data=str(store / "portraits"), record=True, seeds=1, augmentation="heavy", size=64, conv_only=True,
         training=replace(alexnet.Features().training, epochs=1, batch_size=4),
@@ -107,6 +108,15 @@ def test_a_run_with_incomplete_weights_says_so_everywhere(alexnet, store, monkey
     assert {"augmentation.png", "curves.png", "confusion_val.png", "examples_train.png"} <= figures
     assert "predictions.csv" in {a.path for a in client.list_artifacts(run.info.run_id)}
     assert not list((store / "mlruns/checkpoints").rglob("*.pt")), "a finished training leaves no checkpoint"
+
+
+def test_settings_of_ones_own_are_told_and_answer_no_question(alexnet):
+    report = WeightsReport("alexnet", "a package", "ab" * 32, True, (), "Complete.")
+    usual = alexnet.Features(augmentation="heavy", seeds=1, data="somewhere", record=True)
+    assert alexnet.own_settings(usual) == "" and alexnet._tags(usual, report)["question"] == "Q1-1"
+    own = replace(usual, conv_only=True, training=replace(usual.training, epochs=3))
+    assert alexnet.own_settings(own) == "conv_only=True, training.epochs=3"
+    assert alexnet._tags(own, report)["question"] == "beyond Q1"
 
 
 def test_the_report_without_runs_names_the_five_commands(report, store):

@@ -145,6 +145,15 @@ def test_collect_takes_the_newest_finished_runs_on_the_same_data(store):
     assert collect(client, quick=True)["Q1-1"].place == quick
 
 
+def test_a_run_in_settings_of_its_own_answers_no_question(store, capsys):
+    client = mlflow.MlflowClient()
+    usual, short = (stored(client, "features heavy", "same", right) for right in (0.9, 0.5))
+    client.set_tag(short, "own_settings", "training.epochs=1")
+    assert collect(client)["Q1-1"].place == usual and not capsys.readouterr().out
+    client.set_tag(usual, "own_settings", "size=64")
+    assert collect(client) == {} and "passed over: training.epochs=1." in capsys.readouterr().out
+
+
 def test_a_record_stands_in_for_a_run_that_the_store_does_not_hold(store):
     record = Record(
         "makeup_scratch_heavy", "0" * 32, "abcdef0", False, "2026-01-01", "made", seeds=(0, 1),
@@ -176,10 +185,12 @@ def test_the_discussion_of_the_study_follows_its_figures(accuracy, words):
         "val_machine_accuracy": [0.885],
     }  # fmt: skip
     plain = {"network": "a", "lr": 0.1}
-    text = discuss_improvement(metrics, plain | {"network": "b"}, plain, 400)
+    text = discuss_improvement(metrics, plain | {"network": "b"}, plain, 400, 800)
     assert words in text and "b and a kernel machine is " in text and "changed network=b." in text
     assert "changed that by +1.0 points, the machine beside it (alone 88.5 %) by +2.0." in text
-    assert "The plain fine-tuning itself was the best." in discuss_improvement(metrics, plain, plain, 400)
+    assert "The plain fine-tuning itself was the best." in discuss_improvement(metrics, plain, plain, 400, 800)
+    gap = {0.97: "validation portraits are easier", 0.90: "no difference can be told (+0.0", 0.80: "are harder (+10.0"}
+    assert gap[accuracy] in text
 
 
 def test_without_the_fully_connected_weights_no_conclusion_is_drawn_on_the_features():

@@ -1,5 +1,7 @@
 """The page on shortcuts is made from records alone."""
 
+from dataclasses import replace
+
 from cnnlab.reports.records import Record
 from cnnlab.reports.shortcut_page import shortcut_page
 
@@ -20,4 +22,7 @@ def test_named_cues_are_bold_and_a_heap_has_dashes():
     assert "| cue | kind | set | heap |" in page and "other" not in page
     assert "| file format | file | **90.0 %** | – |" in page and "| sharpness | pixels | 52.0 % | – |" in page
     assert "| the same picture under two classes, groups |  | 1 | 1 |" in page
+    assert "What was found" not in page
+    noted = replace(record("shortcut_check_set", "set", **counts), note="Which class? set: none.")
+    assert shortcut_page([noted]).endswith("## What was found\n\n- Which class? set: none.\n")
     assert "No recorded run" in shortcut_page([])

@@ -81,7 +81,7 @@ class Measured:
 def collect(
     client: mlflow.MlflowClient, quick: bool = False, parent: str = "", data: str = "", results: str = "results"
 ) -> dict[str, Measured]:
-    """The newest finished run of each command, all on the same data, as `{question: Measured}`.
+    """The newest finished run of each command in its usual settings, all on the same data: `{question: Measured}`.
 
     Args:
         client: on the tracking store.
@@ -97,7 +97,10 @@ def collect(
         wanted += f" and tags.quick = '{str(quick).lower()}'"
         wanted += f" and tags.`mlflow.parentRunId` = '{parent}'" if parent else ""
         runs = client.search_runs(experiments, wanted, order_by=["attributes.start_time DESC"])
-        found[question] = [r for r in runs if not data or r.data.params.get("cfg/data") == data]
+        runs = [r for r in runs if not data or r.data.params.get("cfg/data") == data]
+        found[question] = [r for r in runs if not r.data.tags.get("own_settings")]
+        for run in runs[: len(runs) * (not found[question])]:
+            print(f"{question}: run {run.info.run_id[:8]} passed over: {run.data.tags['own_settings']}.", flush=True)
     newest = max((r for runs in found.values() for r in runs), key=lambda r: r.info.start_time, default=None)
     digest = newest.data.tags.get("data.digest", "") if newest else ""
     measured = {}

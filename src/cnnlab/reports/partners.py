@@ -18,6 +18,7 @@ import torch
 from cnnlab.data.folds import Fold
 from cnnlab.data.imageset import ImageSet
 from cnnlab.models.kernel_machine import KernelMachine
+from cnnlab.models.pretrained import WeightsReport
 from cnnlab.models.saved import load_model, save_model
 from cnnlab.training.checkpoint import load_checkpoint, save_checkpoint
 from cnnlab.training.folds import run_jobs
@@ -25,9 +26,13 @@ from cnnlab.training.kernel_machine import fit_backbone_machine, fit_patch_machi
 from cnnlab.training.views import Views, predict_views
 
 
-def backbone_machine(train: ImageSet, backbone: str, weights: str, seed: int) -> KernelMachine | None:
-    """The machine on the maps of a frozen backbone; none where no backbone is named."""
-    return fit_backbone_machine(train.images, train.labels, backbone, weights, seed=seed)[0] if backbone else None
+def backbone_machine(
+    train: ImageSet, backbone: str, weights: str, seed: int
+) -> tuple[KernelMachine, WeightsReport] | tuple[None, None]:
+    """The machine on the maps of a frozen backbone, and what the backbone started from; none where none is named."""
+    if not backbone:
+        return None, None
+    return fit_backbone_machine(train.images, train.labels, backbone, weights, seed=seed)
 
 
 def ask_machine(machine: KernelMachine, pictures: ImageSet, views: Views) -> torch.Tensor:

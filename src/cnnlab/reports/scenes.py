@@ -225,7 +225,8 @@ def figures_of(judged: dict[str, Judged], data: CamVid) -> dict[str, float]:
             f"{split}_iou_{name.lower()}": iou
             for name, iou in zip(data.val.classes, ious, strict=True) if isfinite(iou)
         }  # fmt: skip
-    metrics["val_images_per_second"] = judged["val_plain"].images_per_second
+    for name in ("val", "val_plain"):  # in the views that the figures are of, and in one
+        metrics[name.replace("val", "val_images_per_second")] = judged[name].images_per_second
     return metrics
 
 

@@ -37,7 +37,10 @@ def shortcut_page(records: Iterable[Record]) -> str:
     for kind in KINDS:
         row = {"cue": f"{KIND_WORDS[kind]}, groups", "kind": ""}
         rows.append(row | {_name(r): f"{_mean(r, f'duplicates_{kind}'):.0f}" for r in own})
-    return _TEXT + (as_markdown(rows) if own else "No recorded run yet.\n")
+    if not own:
+        return _TEXT + "No recorded run yet.\n"
+    found = [f"- {record.note}\n" for record in own if record.note]
+    return _TEXT + as_markdown(rows) + ("\n## What was found\n\n" + "".join(found) if found else "")
 
 
 def _name(record: Record) -> str:

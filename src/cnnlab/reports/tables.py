@@ -35,7 +35,7 @@ _FIRST = 4  # figures of a record that the README shows
 # figures of single classes and views, of memory and waiting, and what each of many networks costs: docs/results.md has
 # them
 _DETAIL = re.compile(
-    r"_iou_|_plain$|data_wait|memory_mb|^share_|_strongest$|"
+    r"_iou_|_accuracy_plain$|data_wait|memory_mb|^share_|_strongest$|"
     r"^(val_accuracy|parameters|multiply_adds|latency_ms|train_images_per_second|train_seconds|images_seen)_"
 )
 _RESULTS_PAGE = """# All recorded figures

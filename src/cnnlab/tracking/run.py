@@ -155,12 +155,13 @@ class Run:
                 entry = MetaDataset(_LocalSource(source), name=f"{name}/{split} ({size})", digest=digest[:36])
                 mlflow.log_input(entry, context=split)
 
-    def log_weights(self, report: WeightsReport) -> None:
-        """Store what a network started from: source, hash and completeness of its weights, as tags."""
-        self.set_tags({
-            "weights.network": report.network, "weights.source": report.source, "weights.sha256": report.sha256,
-            "weights.complete": str(report.complete).lower(), "weights.sentence": report.sentence,
-        })  # fmt: skip
+    def log_weights(self, report: WeightsReport, prefix: str = "weights") -> None:
+        """Store what a network started from: source, hash and completeness of its weights, as tags `prefix`.*."""
+        told = {
+            "network": report.network, "source": report.source, "sha256": report.sha256,
+            "complete": str(report.complete).lower(), "sentence": report.sentence,
+        }  # fmt: skip
+        self.set_tags({f"{prefix}.{name}": value for name, value in told.items()})
 
     def log_figure(self, name: str, figure: Figure) -> None:
         """Store a figure as `figures/<name>.png`."""
