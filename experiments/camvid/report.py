@@ -1,6 +1,7 @@
 """Q2-2, Q2-4 · What the street-scene runs found: a table, the figures side by side, two discussions drawn from them.
 
     mlflow run . -e camvid_report
+    mlflow run . -e camvid_report -P output=report.md    # also as a file
 
 Collects the newest finished run of camvid_fcn8s, camvid_fcn16s, camvid_fcn32s and camvid_three_classes from the
 tracking store, all on the data and with the settings of the newest; for a run that is not there its record in
@@ -34,6 +35,7 @@ from cnnlab.errors import ConfigError
 from cnnlab.evaluation.segmentation import mean_iou, pixel_accuracy
 from cnnlab.experiment import Experiment, Outcome, main
 from cnnlab.plots.segmentation import iou_bars, trimap_curves
+from cnnlab.reports.pages import check_page, keep_page
 from cnnlab.reports.records import read_records
 from cnnlab.reports.scene_figures import Measured, figure
 from cnnlab.reports.scenes import NUMBERS_FILE, SceneConfig, train_seeds
@@ -53,6 +55,11 @@ class Config(Experiment):
     """only runs that were given these data (`embedded` or a folder); those of the newest run unless given"""
     backbone: str = ""
     """only runs with this backbone; that of the newest run unless given"""
+    output: str = ""
+    """a Markdown file to which the report is written as well"""
+
+    def __post_init__(self) -> None:
+        check_page(self.output)
 
 
 def run(config: Config, run: Run) -> Outcome:
@@ -69,8 +76,7 @@ def run(config: Config, run: Run) -> Outcome:
     }  # fmt: skip
     text = markdown(found, measured, recorded)
     draw(run, measured)
-    run.log_text("report.md", text)
-    print(text, flush=True)
+    keep_page(run, text, config.output, "mlflow run . -e camvid_report")
     metrics: dict[str, float | list[float]] = {}
     for name, one in measured.items():
         short = name.removeprefix("camvid_")

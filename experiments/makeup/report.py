@@ -1,6 +1,7 @@
 """Q1-4, Q1-7 · What the five AlexNet commands found: one table, two discussions drawn from the measured figures.
 
     mlflow run . -e makeup_report
+    mlflow run . -e makeup_report -P output=report.md    # also as a file
 
 Collects the newest finished run of each of Q1-1, -2, -3, -5 and -6 from the tracking store, all on the same data; for a
 run that is not there its record in results/ stands in. Accuracies come with their spread over seeds and the interval
@@ -23,6 +24,7 @@ from cnnlab.errors import ConfigError
 from cnnlab.experiment import Experiment, Outcome, main
 from cnnlab.reports.makeup import COMMANDS, Measured, collect
 from cnnlab.reports.makeup_words import markdown, missing_sentence, title
+from cnnlab.reports.pages import check_page, keep_page
 from cnnlab.tracking import Run, open_store
 
 
@@ -32,6 +34,11 @@ class Config(Experiment):
 
     data: str = ""
     """only runs that were given these data (`embedded` or a folder); those of the newest run unless given"""
+    output: str = ""
+    """a Markdown file to which the report is written as well"""
+
+    def __post_init__(self) -> None:
+        check_page(self.output)
 
 
 def run(config: Config, run: Run) -> Outcome:
@@ -48,8 +55,7 @@ def run(config: Config, run: Run) -> Outcome:
         run.log_data(one.data or "portraits", one.digest, {"val": one.count}, config.data or one.place)
     draw(run, measured)
     text = markdown(measured)
-    run.log_text("report.md", text)
-    print(text, flush=True)
+    keep_page(run, text, config.output, "mlflow run . -e makeup_report")
     metrics = {f"val_accuracy_{m.command.replace(' ', '_')}": list(m.values) or m.mean for m in measured.values()}
     figures = ", ".join(f"{q} {100 * m.mean:.1f} %" for q, m in measured.items())
     count = next(iter(measured.values())).count
