@@ -232,10 +232,10 @@ def told_apart(gains: Mapping[str, Sequence[Difference]]) -> str:
     """One sentence: unchanged and under each change at full strength, which of the two networks is better."""
     last = {"unchanged": next(iter(gains.values()))[0]} | {change: of[-1] for change, of in gains.items()}
     parts = [
-        f"{words} " + ", ".join(f"{name} ({gain.points})" for name, gain in last.items() if gain.words == words)
+        f"{words}: " + ", ".join(f"{name} ({gain.points})" for name, gain in last.items() if gain.words == words)
         for words in dict.fromkeys(gain.words for gain in last.values())
     ]
-    return f"Best against baseline, at full strength, in points: {'; '.join(parts)}."
+    return f"Best against baseline at full strength, in points, {'; '.join(parts)}."
 
 
 def reading(found: Mapping[str, Mapping[str, np.ndarray]], chance: float) -> str:

@@ -106,8 +106,8 @@ def test_what_differs_is_told_apart_from_what_does_not(robustness):
     assert gains["inverted"][-1].high < 0 < gains["darkened"][-1].low
     assert gains["flipped"][1] == Difference(0.0, 0.0, 0.0)
     text = robustness.told_apart(gains)
-    assert "; worse inverted (-3" in text or "; worse inverted (-2" in text
-    assert "no difference shown unchanged (+0.0 [+0.0, +0.0]), translated" in text and "; better darkened (+" in text
+    assert "; worse: inverted (-3" in text or "; worse: inverted (-2" in text
+    assert "no difference shown: unchanged (+0.0 [+0.0, +0.0]), translated" in text and "; better: darkened (+" in text
 
 
 def stored(store, seed=0, order=(1, 2, 3, 4, 5), digest=PICTURES.digest, looks=None):
