@@ -3,19 +3,22 @@
     mlflow run . -e artists_improve -P data=DIR
 
 Nested cross-validation: each of the five folds has a study of its own, in which a trial is the mean of four trainings,
-each on three of the other four folds and judged on the fourth; the fold itself is out of it. A plain network comes
-first, then ideas each alone and together (batch, local response and weight normalisation, augmentation, mixup, averaged
-weights and looks), then the sampler (TPE) searches, and the median rule ends hopeless trials. The winner of each fold
-is trained on the other four with each of `seeds` seeds and tested on the fold: `test_accuracy` has these five figures,
+each on three of the other four folds and judged on the fourth; the fold itself is out of it. Five configurations come
+first: a plain network, all ideas together (batch norm, augmentation, dropout, label smoothing, weight decay, averaged
+weights and looks), that with local response or weight norm instead, and deeper. Then the sampler (TPE) draws, of mixup
+too, once where trials=6; the median rule ends hopeless draws. No idea is tried alone. The winner of each fold is
+trained on the other four with each of `seeds` seeds and tested on the fold: `test_accuracy` has these five figures,
 `test_seeds_together_accuracy` those of the seeds' mean probabilities. A training serves the two folds that it has not
-seen, so that what two studies try is trained once.
+seen, so that what two studies try is trained once. `val_accuracy` is of the four other folds.
 
 The second row knows ImageNet: a linear classifier on frozen features of a backbone, which, with the size of the images
 and the classifier's strength, is chosen by cross-validation within the other four folds (`test_pretrained_accuracy`).
 
 A classifier here is a committee: the network, and a support vector machine on colours and on typical patches that
 k-means finds in the training pictures (`partner`); their probabilities are averaged. Nothing in it is pretrained.
-Network and machine alone are told as well (`test_network_accuracy`, `test_machine_accuracy`).
+Network and machine alone are told as well (`test_network_accuracy`, `test_machine_accuracy`); `differences.md` pairs
+them. The machine's settings (`PATCHES`) were fixed beforehand, exploring on trainings with three of these five folds:
+for them alone a fold's test part is not wholly new. The network alone has none of them, but was chosen beside it.
 
 The same command continues a stopped study; finished trainings are kept in `mlruns/checkpoints`. The five networks of
 the first seed are stored as `model_fold_1.pt`, …; `artists_robustness` judges them on changed pictures.
@@ -25,11 +28,9 @@ Budget on two CPU cores: an hour and a half.
 Result: no recorded run yet
 """
 
-import tempfile
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -46,19 +47,26 @@ from cnnlab.experiment import CHECKPOINTS, Outcome, main
 from cnnlab.models.kernel_machine import committee_of
 from cnnlab.models.pretrained import pretrained_model
 from cnnlab.models.registry import model_settings
-from cnnlab.models.saved import save_model
 from cnnlab.models.simple_cnn import Layout
 from cnnlab.reports.classifier import log_classifier
+from cnnlab.reports.differences import log_differences, nested_answers, nested_shares
 from cnnlab.reports.frozen import frozen_features
-from cnnlab.reports.nested import PairCache, labelled, nested_table, pair_fold
-from cnnlab.reports.paintings import BASIS, PaintingConfig, load_paintings, train_outer_folds, train_painter
+from cnnlab.reports.nested import PairCache, as_test, labelled, log_fold_models, nested_table, pair_fold
+from cnnlab.reports.paintings import (
+    BASIS,
+    PaintingConfig,
+    load_paintings,
+    sizes_of_nesting,
+    train_outer_folds,
+    train_painter,
+)
 from cnnlab.reports.partners import Partners
 from cnnlab.reports.text_tables import percent
 from cnnlab.search import Report, Search, params_digest, search
 from cnnlab.tracking import Run
 from cnnlab.tracking.models import promote
 from cnnlab.training import Training
-from cnnlab.training.folds import FoldResult, assembled, run_jobs, worker_pool
+from cnnlab.training.folds import FoldResult, run_jobs, worker_pool
 from cnnlab.training.views import SINGLE_VIEW, Views
 
 SPACE = {
@@ -160,6 +168,12 @@ def config_of(params: dict[str, Any], base: Config, epochs: int) -> PaintingConf
     )  # fmt: skip
 
 
+def constants() -> dict[str, Any]:
+    """What the parameters of a trial stand for, beside `SPACE`."""
+    settings = config_of(PLAIN, Config(), epochs=1)
+    return {"augmentations": AUGMENTATIONS, "looks": LOOKS, "first": FIRST, "settings": settings}
+
+
 def train_pair(
     pictures: ImageSet, folds: Sequence[Fold], config: PaintingConfig, outer: int, inner: int, seed: int
 ) -> FoldResult:
@@ -169,7 +183,7 @@ def train_pair(
 
 def run(config: Config, run: Run) -> Outcome:
     """A study for each fold, the last trainings, the second row."""
-    pictures, folds = load_paintings(config, run)
+    pictures, folds = load_paintings(config, run, sizes_of_nesting)
     backbones = {  # first of all, since weights that are not to be had end the run
         name: pretrained_model(name, len(pictures.classes), config.weights) for name in config.backbones
     }
@@ -192,7 +206,7 @@ def run(config: Config, run: Run) -> Outcome:
                 study = search(
                     child, replace(config.search, study=config.search.study and f"{config.search.study} {label}"),
                     SPACE, objective, name=f"{name} {label}", seed=config.seed + outer, first=first_trials(config),
-                    warmup_epochs=0,
+                    warmup_epochs=0, constants=constants(),
                 )  # fmt: skip
                 best = study.best_trial
                 child.set_tags({"winner": labelled(best), "winner.params": best.params})
@@ -259,16 +273,13 @@ def accuracy(shares: np.ndarray, pictures: ImageSet, fold: Fold) -> float:
 
 def conclude(
     config: Config, run: Run, pictures: ImageSet, folds: Sequence[Fold], winners, results: list[list[FoldResult]],
-    partners: Partners | None, pretrained: tuple[list[float], str] | None,
+    partners: Partners | None, pretrained: tuple[list[np.ndarray], str] | None,
 ) -> Outcome:  # fmt: skip
     """Figures, models and the outcome."""
     labels = pictures.labels.numpy()
-    places = range(len(folds))
-    beside = [partners.of(outer) if partners else 0 for outer in places]
-    shares = np.stack([
-        assembled([result.probabilities + beside[outer] for outer, result in enumerate(seed)], folds)
-        for seed in results
-    ])  # fmt: skip
+    beside = [partners.of(outer) for outer in range(len(folds))] if partners else None
+    shares = nested_shares(folds, results, beside)
+    answers = nested_answers(labels, folds, results, beside, pretrained and pretrained[0])
     right, guessed = shares.argmax(-1) == labels, shares.mean(0).argmax(1)  # (seeds, N) and (N,)
     by_fold, together = ([float(r[..., list(f.test)].mean()) for f in folds] for r in (right, guessed == labels))
     matrix = confusion_matrix(labels, guessed, labels=range(len(pictures.classes)))
@@ -279,18 +290,14 @@ def conclude(
     models = [result.network for result in results[0]]
     if partners:
         models = [committee_of([network, partners.machine(outer)]) for outer, network in enumerate(models)]
-    size = pictures.images.shape[-2:]
-    with tempfile.TemporaryDirectory() as folder:
-        for outer, model in enumerate(models, 1):
-            meta = {"classes": list(pictures.classes), "size": list(size), "fold": outer}
-            meta |= {"folds_seed": config.seed, "data_digest": pictures.digest}
-            path = Path(folder) / f"model_fold_{outer}.pt"
-            save_model(path, model, meta)
-            run.log_file(path)
+    size, looks = pictures.images.shape[-2:], [LOOKS[winner.params["views"]] for winner in winners]
+    log_fold_models(run, models, looks, pictures, config.seed)
     registered = ""
     if config.register:
         registered = "artists" + ("_quick" if config.quick else "_embedded" if is_stand_in(pictures) else "")
-    version = log_classifier(run, models[0], pictures.classes, size, pictures.images[:2], registered)
+    version = log_classifier(
+        run, models[0], pictures.classes, size, pictures.images[:2], registered, meta=asdict(looks[0])
+    )
     if version:
         champion = promote(registered, version, winners[0].value, pictures.digest)
         run.set_tags({"registered": f"{registered} version {version}", "champion": champion})
@@ -300,21 +307,16 @@ def conclude(
     }  # fmt: skip
     if partners:
         metrics["test_network_accuracy"] = np.mean([[r.test_accuracy for r in seed] for seed in results], 0).tolist()
-        metrics["test_machine_accuracy"] = [accuracy(beside[k], pictures, folds[k]) for k in places]
+        metrics["test_machine_accuracy"] = [accuracy(b, pictures, f) for b, f in zip(beside, folds, strict=True)]
     summary = (
         f"From scratch at {size[0]}x{size[1]}: {percent(by_fold)} of the test pictures right (mean ± std of "
         f"{len(folds)} folds, each the mean of {len(results)} seeds; {percent(together)} by the seeds together), "
         f"{pictures.name}."
     )
     if pretrained:
-        metrics["test_pretrained_accuracy"], sentence = pretrained
-        summary += f" With frozen features: {percent(pretrained[0])}. {sentence}"
-    return Outcome(metrics, summary, config.training_seeds)
-
-
-def as_test(history: Sequence[Mapping[str, float]]) -> list[dict[str, float]]:
-    """What followed a last training, and chose nothing in it, under its right name: the fold's test part."""
-    return [{key.replace("val/", "test/"): value for key, value in epoch.items()} for epoch in history]
+        metrics["test_pretrained_accuracy"] = [float(of_fold.mean()) for of_fold in pretrained[0]]
+        summary += f" With frozen features: {percent(metrics['test_pretrained_accuracy'])}. {pretrained[1]}"
+    return Outcome(metrics, f"{summary} {log_differences(run, answers)}".strip(), config.training_seeds)
 
 
 if __name__ == "__main__":

@@ -164,6 +164,8 @@ def run(config: Config, run: Run) -> Outcome:
     study = search(
         run, config.search, SPACE, objective, name=name, seed=config.seed,
         first=dict(list(FIRST.items())[:2]) if config.quick else FIRST, warmup_epochs=max(1, trial_epochs // 2),
+        constants={"augmentations": AUGMENTATIONS, "first": FIRST, "held out": HELD_OUT}
+        | {"settings": settings_of(RECIPE, Config(), epochs=1)},
     )  # fmt: skip
     compare_trials(
         run, study, RECIPE, lambda arrays, frames: _miou(arrays["counts"], frames), len(held_out),

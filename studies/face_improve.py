@@ -208,6 +208,8 @@ def run(config: Config, run: Run) -> Outcome:
     study = search(
         run, config.search, SPACE, objective, name=name, seed=config.seed,
         first=dict(list(FIRST.items())[:: len(FIRST) - 1]) if config.quick else FIRST, warmup_epochs=trial_epochs // 2,
+        constants={"augmentations": AUGMENTATIONS, "first": FIRST, "widths": WIDTHS}
+        | {"training": training_of(PLAIN, epochs=1, monitor="val/accuracy")},
     )  # fmt: skip
     baseline_run = compare_trials(run, study, judge_trials, PLAIN)
     best = study.best_trial

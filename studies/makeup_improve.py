@@ -254,6 +254,8 @@ def run(config: Config, run: Run) -> Outcome:
     study = search(
         run, config.search, SPACE, objective, name=name, seed=config.seed,
         first=dict(list(FIRST.items())[::4]) if config.quick else FIRST, warmup_epochs=max(1, trial_epochs - 2),
+        constants={"augmentations": AUGMENTATIONS, "first": FIRST, "views": config.views, "folds": FOLDS}
+        | {"training": training_of(PLAIN, epochs=1)},
     )  # fmt: skip
     compare_trials(
         run, study, PLAIN, lambda arrays, items: float(arrays["right"][list(items)].mean()), portraits.held_out,

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import textwrap
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import mlflow
@@ -15,8 +16,9 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution
 from optuna.trial import TrialState
 
 from cnnlab.errors import CheckpointError, ConfigError, StoreError
-from cnnlab.search import Search, count_finished, search
+from cnnlab.search import Search, constants_digest, count_finished, search
 from cnnlab.tracking import Run, close_dead_runs, open_store
+from cnnlab.training.views import SINGLE_VIEW, Views
 
 SPACE = {"x": FloatDistribution(-1, 1), "kind": CategoricalDistribution(["a", "b"])}
 
@@ -61,6 +63,33 @@ def test_another_search_space_or_direction_is_refused(store):
         run_study(2, space=SPACE | {"x": FloatDistribution(-2, 2)})
     with pytest.raises(ConfigError, match="made to maximize, not to minimize.*search.study"):
         run_study(2, direction="minimize")
+
+
+def test_what_a_trial_s_words_stand_for_may_not_change_within_a_study(store):
+    looks = {1: Views(mirror=False), 6: Views(zooms=(0.9, 1.1))}
+    run_study(1)  # an older study, which knows of no constants
+    run_study(2, constants={"looks": looks, "width": 3})
+    study, _ = run_study(3, constants={"looks": dict(looks), "width": 3, "new name": 1})
+    assert count_finished(study) == 3, "the same ones, and one more name"
+    for changed in (looks | {6: Views(zooms=(0.8, 1.1))}, {1: looks[1]}):
+        with pytest.raises(ConfigError, match=r"other constants \(changed: looks\): .*search.study"):
+            run_study(4, constants={"looks": changed, "width": 3})
+    with pytest.raises(ConfigError, match="changed: new name, width"):
+        run_study(4, constants={"looks": looks, "width": 4, "new name": 2})
+    assert count_finished(run_study(4)[0]) == 4
+
+
+def test_a_constant_is_what_differs_from_its_defaults():
+    @dataclass(frozen=True)
+    class Views:  # the class above, which has got a setting more since
+        mirror: bool = True
+        zooms: tuple[float, ...] = (1.0,)
+        shift: int = 0
+        tilt: float = 0.0
+
+    assert constants_digest(Views(mirror=False)) == constants_digest(SINGLE_VIEW)
+    assert constants_digest(Views(mirror=False, tilt=0.1)) != constants_digest(SINGLE_VIEW)
+    assert constants_digest({"a": [Views()]}) == constants_digest({"a": (Views(),)}) != constants_digest({"a": ()})
 
 
 def test_a_pruned_trial_counts_and_is_remembered_by_its_best(store):

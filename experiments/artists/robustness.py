@@ -5,9 +5,10 @@
 The baseline and the best network, each as five networks of the five folds, are asked for the paintings of their test
 parts as those are and under each change at several strengths; no network was trained on any picture that it is asked
 for. The best network is that of `artists_improve`: of the newest finished run on the same data and folds, or of
-`-P model=RUN_ID`; if there is none, batch norm and augmentation are trained here and the run says so. Both look at a
-picture once. `robustness.md` has the table and the reading, `figures/strengths.png` the curves, `figures/changes.png`
-what each change does to a painting.
+`-P model=RUN_ID`; if there is none, batch norm and augmentation are trained here and the run says so. The baseline
+looks at a picture once, the best network as it did in its study (often mirrored and at several sizes, which is part of
+what it withstands). `robustness.md` has the table, with the paired difference of the two and its interval, and the
+reading, `figures/strengths.png` the curves, `figures/changes.png` what each change does to a painting.
 
 Budget on two CPU cores: a minute.
 
@@ -32,15 +33,19 @@ from cnnlab.evaluation.robustness import CHANGES, STUDENT
 from cnnlab.experiment import Outcome, main
 from cnnlab.models.saved import load_model
 from cnnlab.plots.robustness import change_sheet, strength_curves
-from cnnlab.reports.paintings import PaintingConfig, load_paintings, train_outer
+from cnnlab.reports.differences import Difference
+from cnnlab.reports.paintings import PaintingConfig, load_paintings, sizes_of_outer, train_outer
+from cnnlab.reports.partners import ask_together
 from cnnlab.reports.text_tables import percent
 from cnnlab.tracking import Run, open_store
 from cnnlab.tracking.models import model_file
-from cnnlab.training import Training, predict
-from cnnlab.training.folds import run_jobs
+from cnnlab.training import Training
+from cnnlab.training.folds import assembled, run_jobs
+from cnnlab.training.views import Views
 
 SLIGHT = 2.0  # points that an accuracy may lose and still count as unmoved
 CLEAR = 5.0  # points between two means from which on words tell them apart
+Asked = tuple[nn.Module, Views]
 
 
 @dataclass(frozen=True)
@@ -65,19 +70,22 @@ class Config(PaintingConfig):
 
 def run(config: Config, run: Run) -> Outcome:
     """Ask both for every change and strength; draw and read."""
-    pictures, folds = load_paintings(config, run)
+    pictures, folds = load_paintings(config, run, sizes_of_outer)
     run.log_figure("changes", change_sheet(pictures.images[int(pictures.labels.argmax())], CHANGES))
     networks = {"baseline": trained(config, pictures, folds)}
     best, origin = best_networks(config, pictures, folds)
     networks["best"] = best
     run.set_tags({"best": origin})
-    found = {name: ask(five, pictures, folds) for name, five in networks.items()}
+    right = {name: ask(five, pictures, folds) for name, five in networks.items()}
+    found = {name: {change: by_fold(rows, folds) for change, rows in of.items()} for name, of in right.items()}
+    gains = differences(right["baseline"], right["best"])
     chance = torch.bincount(pictures.labels).max().item() / len(pictures)
     run.log_figure("strengths", strength_curves(CHANGES, found, chance))
-    text = "\n\n".join([table(found, origin), reading(found, chance)]) + "\n"
+    text = "\n\n".join([table(found, gains, origin), reading(found, chance), told_apart(gains)]) + "\n"
     run.log_text("robustness.md", text)
-    arrays = {f"{name}/{change}": rows for name, of in found.items() for change, rows in of.items()}
-    run.log_arrays("accuracies.npz", {key.replace(" ", "_"): rows for key, rows in arrays.items()})
+    for file, arrays in (("accuracies.npz", found), ("right.npz", right)):
+        named = {f"{name}/{change}": rows for name, of in arrays.items() for change, rows in of.items()}
+        run.log_arrays(file, {key.replace(" ", "_"): rows for key, rows in named.items()})
     print(text, flush=True)
     metrics = {}
     for name, of_network in found.items():
@@ -89,24 +97,24 @@ def run(config: Config, run: Run) -> Outcome:
         metrics,
         f"Unchanged: baseline {percent(found['baseline']['flipped'][0])}, best "
         f"{percent(found['best']['flipped'][0])} (five folds, {pictures.name}). Hardest at full strength: "
-        f"{worst}, {percent(found['best'][worst][-1])}. {origin}",
+        f"{worst}, {percent(found['best'][worst][-1])}. {told_apart(gains)} {origin}",
         [config.seed],
     )
 
 
-def trained(config: PaintingConfig, pictures: ImageSet, folds: Sequence[Fold]) -> list[nn.Module]:
-    """A configuration's network for each fold."""
+def trained(config: PaintingConfig, pictures: ImageSet, folds: Sequence[Fold]) -> list[Asked]:
+    """A configuration's network for each fold, and how it looks at a picture."""
     settings = PaintingConfig(
         data=config.data, seed=config.seed, size=config.size, layout=config.layout, training=config.training,
         augmentation=config.augmentation,
     )  # fmt: skip
     jobs = [(settings, outer, config.seed) for outer in range(len(folds))]
     done = dict(run_jobs(partial(train_outer, pictures, folds), jobs, config.workers))
-    return [done[outer].network for outer in range(len(folds))]
+    return [(done[outer].network, config.views) for outer in range(len(folds))]
 
 
-def best_networks(config: Config, pictures: ImageSet, folds: Sequence[Fold]) -> tuple[list[nn.Module], str]:
-    """The best network for each fold, and where it comes from in words.
+def best_networks(config: Config, pictures: ImageSet, folds: Sequence[Fold]) -> tuple[list[Asked], str]:
+    """The best network for each fold with how it looks at a picture, and where it comes from in words.
 
     Raises:
         ConfigError: the run that `model` names has no such networks, or they have seen pictures that they would be
@@ -117,7 +125,11 @@ def best_networks(config: Config, pictures: ImageSet, folds: Sequence[Fold]) -> 
         loaded = [load_model(model_file(source, f"model_fold_{k}.pt")) for k in range(1, len(folds) + 1)]
         for number, (_, meta) in enumerate(loaded, 1):
             check_unseen(source, meta, number, pictures.digest, config.seed)
-        return [network.eval() for network, _ in loaded], f"The best network is that of run {source[:8]}."
+        looks = "in one look" if all(len(Views.of(meta)) == 1 for _, meta in loaded) else "looking as it did there"
+        return (
+            [(network.eval(), Views.of(meta)) for network, meta in loaded],
+            f"The best network is that of run {source[:8]}, {looks}.",
+        )
     training = Training(
         epochs=config.training.epochs if config.quick else 100, batch_size=32, optimizer="adamw", lr=3e-3,
         weight_decay=0.05, schedule="one_cycle", label_smoothing=0.1, monitor="last", precision="32-true", prefetch=0,
@@ -158,43 +170,72 @@ def newest_run(digest: str, seed: int) -> str:
     return runs[0].info.run_id if runs else ""
 
 
-def ask(networks: Sequence[nn.Module], pictures: ImageSet, folds: Sequence[Fold]) -> dict[str, np.ndarray]:
-    """Change -> accuracies (1 + strengths, folds), the first row that of the unchanged pictures."""
+def ask(networks: Sequence[Asked], pictures: ImageSet, folds: Sequence[Fold]) -> dict[str, np.ndarray]:
+    """Change -> what was right, bool (1 + strengths, N), the first row that of the unchanged pictures."""
     tests = [pictures.take(fold.test, "test") for fold in folds]
 
-    def accuracy(network: nn.Module, test: ImageSet) -> float:
-        outputs, labels = predict(network, test)
-        return (outputs.argmax(1) == labels).double().mean().item()
+    def right(parts: Sequence[ImageSet]) -> np.ndarray:
+        answers = [ask_together(*asked, part).argmax(1) for asked, part in zip(networks, parts, strict=True)]
+        return assembled([(a == part.labels).numpy() for a, part in zip(answers, parts, strict=True)], folds)
 
-    unchanged = [accuracy(n, t) for n, t in zip(networks, tests, strict=True)]
+    unchanged = right(tests)
     found = {}
     for name, change in CHANGES.items():
-        rows = [unchanged]
-        for strength in change.strengths:
-            changed = [replace(test, images=change(test.images, strength)) for test in tests]
-            rows.append([accuracy(n, t) for n, t in zip(networks, changed, strict=True)])
-        found[name] = np.array(rows)
+        changed = ([replace(test, images=change(test.images, s)) for test in tests] for s in change.strengths)
+        found[name] = np.stack([unchanged, *map(right, changed)])
     return found
 
 
+def by_fold(right: np.ndarray, folds: Sequence[Fold]) -> np.ndarray:
+    """Accuracies (rows, folds) of what was right, bool (rows, N)."""
+    return np.stack([right[:, list(fold.test)].mean(1) for fold in folds], 1)
+
+
+def differences(baseline: Mapping[str, np.ndarray], best: Mapping[str, np.ndarray]) -> dict[str, list[Difference]]:
+    """Change -> best minus baseline on the same pictures, unchanged and at each strength."""
+    return {
+        change: [Difference.of(first[None], second[None]) for first, second in zip(baseline[change], rows, strict=True)]
+        for change, rows in best.items()
+    }
+
+
 # ---- words -----------------------------------------------------------------------------------------------------------
-def table(found: Mapping[str, Mapping[str, np.ndarray]], origin: str) -> str:
+def table(
+    found: Mapping[str, Mapping[str, np.ndarray]], gains: Mapping[str, Sequence[Difference]], origin: str
+) -> str:
     """Markdown: every change and strength."""
     names = list(found)
     lines = [
         "# Changed paintings", "",
         f"{origin} Mean ± standard deviation of five folds, %; each network is asked for pictures it has not seen. "
-        "`student`: a student report's figures on its own 87 validation pictures, at one strength of each change that "
-        "it does not state.", "",
-        "| change | strength | " + " | ".join(names) + " | student |", "|---|---|" + "---|" * (len(names) + 1),
-        "| none | | " + " | ".join(percent(found[n]["flipped"][0]) for n in names) + " | |",
+        "`difference`: best minus baseline on the same pictures in points, with its 95 % interval. `student`: a "
+        "student report's figures on its own 87 validation pictures, at one strength of each change that it does not "
+        "state.", "",
+        "| change | strength | " + " | ".join(names) + " | difference | reading | student |",
+        "|---|---|" + "---|" * (len(names) + 3),
+        f"| none | | {' | '.join(percent(found[n]['flipped'][0]) for n in names)} | {_cells(gains['flipped'][0])} | |",
     ]  # fmt: skip
     for name, change in CHANGES.items():
         for row, strength in enumerate(change.strengths, 1):
             cells = " | ".join(percent(found[n][name][row]) for n in names)
             told = f"{STUDENT[name]}" if strength == change.strengths[-1] else ""
+            cells += f" | {_cells(gains[name][row])}"
             lines.append(f"| {name} | {change.label(strength)} {change.unit} | {cells} | {told} |")
     return "\n".join(lines)
+
+
+def _cells(gain: Difference) -> str:
+    return f"{gain.points} | {gain.words}"
+
+
+def told_apart(gains: Mapping[str, Sequence[Difference]]) -> str:
+    """One sentence: unchanged and under each change at full strength, which of the two networks is better."""
+    last = {"unchanged": next(iter(gains.values()))[0]} | {change: of[-1] for change, of in gains.items()}
+    parts = [
+        f"{words}: " + ", ".join(f"{name} ({gain.points})" for name, gain in last.items() if gain.words == words)
+        for words in dict.fromkeys(gain.words for gain in last.values())
+    ]
+    return f"Best against baseline at full strength, in points, {'; '.join(parts)}."
 
 
 def reading(found: Mapping[str, Mapping[str, np.ndarray]], chance: float) -> str:

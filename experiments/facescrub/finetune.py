@@ -33,11 +33,11 @@ from cnnlab import plots
 from cnnlab.data.augment import Augmentation
 from cnnlab.data.facescrub import FaceSplits, load_facescrub
 from cnnlab.errors import ConfigError
-from cnnlab.experiment import Experiment, Outcome, checkpoint_path, fingerprint, main
+from cnnlab.experiment import Outcome, checkpoint_path, fingerprint, main
 from cnnlab.models.pretrained import WeightsReport, pretrained_model
 from cnnlab.plots.people import people_sheet
 from cnnlab.reports.classifier import log_classifier
-from cnnlab.reports.identification import REGISTERED, judge, log_data, told
+from cnnlab.reports.identification import REGISTERED, FaceConfig, judge, log_data, note_of, told
 from cnnlab.tracking import Run
 from cnnlab.tracking.models import promote
 from cnnlab.training import Training, fit
@@ -47,7 +47,7 @@ VIEWS = Views(mirror=True)
 
 
 @dataclass(frozen=True)
-class Config(Experiment):
+class Config(FaceConfig):
     """Fine-tune AlexNet to name people."""
 
     weights: str = "auto"
@@ -77,6 +77,7 @@ class Config(Experiment):
     """register the network and let it have the alias `champion` if it is the best on validation"""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.seeds < 1:
             raise ConfigError(f"seeds must be at least 1, not {self.seeds}.")
         if self.size < 63:
@@ -89,7 +90,7 @@ class Config(Experiment):
 
 def run(config: Config, run: Run) -> Outcome:
     """Train with each seed; judge on test once all are trained."""
-    data = load_facescrub(config.data, (config.size, config.size), config.quick, config.seed)
+    data = load_facescrub(config.data, (config.size, config.size), config.quick, config.seed, config.least)
     log_data(run, data, config.data)
     show_augmentation(run, config, data)
     trained = [train_once(config, data, run, seed) for seed in range(config.seed, config.seed + config.seeds)]
@@ -112,9 +113,9 @@ def run(config: Config, run: Run) -> Outcome:
     return Outcome(
         metrics,
         f"{told(metrics['test_accuracy'], len(data.test), 'test')}; val {np.mean(metrics['val_accuracy']):.1%} "
-        f"({data.name}). {report.sentence}",
+        f"({data.name}). {note_of(data, report.sentence)}",
         list(range(config.seed, config.seed + config.seeds)),
-        note=report.sentence if model.architecture[1].get("conv_only") or not report.complete else "",
+        note=note_of(data, report.sentence * (bool(model.architecture[1].get("conv_only")) or not report.complete)),
     )
 
 

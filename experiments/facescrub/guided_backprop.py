@@ -2,6 +2,7 @@
 
     mlflow run . -e facescrub_guided_backprop -P data=DIR -P model=RUN_ID        # a run of facescrub_finetune
     mlflow run . -e facescrub_guided_backprop -P model=RUN_ID -P image=FACE.jpg -P target=carell
+    mlflow run . -e facescrub_guided_backprop -P data=DIR                        # the registered network
     mlflow run . -e facescrub_guided_backprop                                    # a stand-in, in seconds
 
 `image` is a file, or the name of a test face as predictions_test.csv has it (carell/carell3.jpg); without it, one test
@@ -13,7 +14,8 @@ to the first, and each map is held against the trained network's, by Spearman's 
 similarity. Maps of another class for the same picture are compared too. A map that stays the same shows the picture,
 not the network; the run's summary says which do.
 
-Without a model a small convolutional network is trained on six people of the ORL portraits.
+Where neither a model nor data nor an image file is named, a small convolutional network is trained on six people of
+the ORL portraits.
 
 Budget on two CPU cores: 12 faces at 224x224, under a minute.
 
@@ -34,15 +36,14 @@ from cnnlab.data.folders import resize_image
 from cnnlab.data.images import read_image
 from cnnlab.data.imageset import ImageSet
 from cnnlab.errors import ConfigError
-from cnnlab.experiment import Experiment, Outcome, main
+from cnnlab.experiment import Outcome, main
 from cnnlab.explain import Attributions, class_shares
 from cnnlab.explain.sanity import SanityCheck, check_sanity
 from cnnlab.models import build_model
-from cnnlab.models.saved import load_model
 from cnnlab.plots.explain import attribution_sheet
 from cnnlab.plots.sanity import randomisation_curves, randomisation_sheet
+from cnnlab.reports.identification import REGISTERED, FaceConfig, load_namer
 from cnnlab.tracking import Run
-from cnnlab.tracking.models import model_file
 from cnnlab.training import Training, fit
 
 KEYS = {"saliency": "saliency", "guided back-propagation": "guided", "Grad-CAM": "grad_cam"}
@@ -50,11 +51,12 @@ KEYS = {"saliency": "saliency", "guided back-propagation": "guided", "Grad-CAM":
 
 
 @dataclass(frozen=True)
-class Config(Experiment):
+class Config(FaceConfig):
     """Explain why a network names a face so, and check the explanation."""
 
     model: str = ""
-    """a run id, a registered model or a model.pt file; empty: a stand-in trained in seconds"""
+    """a run id, a registered model or a model.pt file; empty: the champion that facescrub_finetune registered where
+    data or an image file is given, else a stand-in trained in seconds"""
     image: str = ""
     """a file, or the name of a test face (PERSON/FILE); empty: some test faces of each person"""
     target: str = "predicted"
@@ -65,13 +67,24 @@ class Config(Experiment):
     """test faces of each person that the check is made on, where no image is named"""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.per_person < 1:
             raise ConfigError(f"per_person must be at least 1, not {self.per_person}.")
-        if self.model and self.data == "embedded" and not (self.image and Path(self.image).is_file()):
+        if self.model and self.data == "embedded" and not self.names_file:
             raise ConfigError("model needs faces to be explained on: data=DIR with facescrub/, or image=FILE.")
 
+    @property
+    def names_file(self) -> bool:
+        """Whether `image` is a file, and not the name of a test face."""
+        return bool(self.image) and Path(self.image).is_file()
+
+    @property
+    def made_up(self) -> bool:
+        """Whether the stand-in is explained: nothing else is named."""
+        return not self.model and self.data == "embedded" and not self.names_file
+
     def shrunk(self) -> "Config":
-        return self if self.model else replace(self, per_person=1)
+        return replace(self, per_person=1) if self.made_up else self
 
 
 def run(config: Config, run: Run) -> Outcome:
@@ -83,7 +96,7 @@ def run(config: Config, run: Run) -> Outcome:
     shares = class_shares(model, images)
     log_maps(run, faces, check.maps[0], shares, people)
     log_check(run, faces, check, people)
-    metrics = _metrics(check)
+    metrics = _metrics(check, faces.split)
     asked = people[int(check.maps[0].target[0])]
     who = f"{faces.names[0]} asked for {asked}" if len(faces) == 1 else f"{len(faces)} test faces"
     sensitive = ", ".join(f"{kind} {values.mean():.2f}" for kind, values in check.other_class.items())
@@ -95,23 +108,23 @@ def run(config: Config, run: Run) -> Outcome:
 
 def load(config: Config, run: Run) -> tuple[nn.Module, tuple[str, ...], ImageSet]:
     """The network, whom it knows, and the faces to explain."""
-    if not config.model:
+    if config.made_up:
         data = load_facescrub("embedded", (64, 64), config.quick, config.seed)
         run.log_data(data.name, data.digest, data.sizes, "embedded")
         return stand_in(config, data), data.people, choose(config, data.test)
-    model, meta = load_model(model_file(config.model))
-    people, size = tuple(meta["classes"]), tuple(meta["size"])
-    run.set_tags({"model": config.model, "people": ", ".join(people)})
-    if config.image and Path(config.image).is_file():
+    model, people, size, _ = load_namer(config.model)
+    run.set_tags({"model": config.model or REGISTERED, "people": ", ".join(people)})
+    if config.names_file:
         pixels = torch.from_numpy(resize_image(read_image(config.image), size)).permute(2, 0, 1)[None].contiguous()
         name = Path(config.image).name
         run.log_data(name, hashlib.sha256(pixels.numpy().tobytes()).hexdigest()[:16], {"image": 1}, config.image)
         if config.data == "embedded":
             run.set_tags({"embedded_data": "false", "mlflow.runName": "facescrub_guided_backprop"})
         return model, people, ImageSet(pixels, torch.zeros(1, dtype=torch.long), people, name, "image", [name])
-    data = load_facescrub(config.data, size, config.quick, config.seed)
+    data = load_facescrub(config.data, size, config.quick, config.seed, config.least, find_repeats=False)
     if data.people != people:
-        raise ConfigError(f"model={config.model} knows {', '.join(people)}, but {config.data} has other people.")
+        known = f"model={config.model or REGISTERED} knows {', '.join(people)}"
+        raise ConfigError(f"{known}, but {config.data} has other people.")
     run.log_data(data.name, data.digest, data.sizes, config.data)
     return model, people, choose(config, data.test)
 
@@ -187,17 +200,19 @@ def log_check(run: Run, faces: ImageSet, check: SanityCheck, people: Sequence[st
     run.log_text("sanity_check.csv", "\n".join(lines) + "\n")
 
 
-def _metrics(check: SanityCheck) -> dict[str, float | list[float]]:
+def _metrics(check: SanityCheck, split: str) -> dict[str, float | list[float]]:
+    """Named by what was explained: `test` faces, or an `image` that is in no split."""
     figures: dict[str, float | list[float]] = {}
     for kind, key in KEYS.items():
         correlation, ssim = check.correlation[kind].mean(1), check.ssim[kind].mean(1)
         figures |= {
-            f"test_{key}_rank_correlation_head": float(correlation[1]),
-            f"test_{key}_rank_correlation_all": float(correlation[-1]),
-            f"test_{key}_ssim_all": float(ssim[-1]),
-            f"test_{key}_rank_correlation_other_class": float(check.other_class[kind].mean()),
-            f"test_{key}_rank_correlation_other_picture": float(check.other_picture[kind].mean()),
+            f"{split}_{key}_rank_correlation_head": float(correlation[1]),
+            f"{split}_{key}_rank_correlation_all": float(correlation[-1]),
+            f"{split}_{key}_ssim_all": float(ssim[-1]),
+            f"{split}_{key}_rank_correlation_other_class": float(check.other_class[kind].mean()),
         }
+        if len(check.other_picture[kind]):
+            figures[f"{split}_{key}_rank_correlation_other_picture"] = float(check.other_picture[kind].mean())
     return figures
 
 

@@ -38,11 +38,11 @@ from cnnlab.data.augment import Augmentation
 from cnnlab.data.facescrub import FaceSplits, load_facescrub
 from cnnlab.data.imageset import ImageSet
 from cnnlab.errors import ConfigError
-from cnnlab.experiment import Experiment, Outcome, checkpoint_path, fingerprint, main
+from cnnlab.experiment import Outcome, checkpoint_path, fingerprint, main
 from cnnlab.models import build_model
 from cnnlab.models.mlp import MLP, Activation, Init, InputScaling
 from cnnlab.reports.classifier import log_classifier
-from cnnlab.reports.identification import judge, log_data, told
+from cnnlab.reports.identification import FaceConfig, judge, log_data, note_of, told
 from cnnlab.reports.perceptron import describe_system
 from cnnlab.tracking import Run
 from cnnlab.training import Fit, Training, fit, predict
@@ -52,7 +52,7 @@ SIZE = (28, 28)
 
 
 @dataclass(frozen=True)
-class Recipe(Experiment):
+class Recipe(FaceConfig):
     """How a perceptron with one hidden layer is trained to name people."""
 
     activation: Activation = "relu"
@@ -81,6 +81,7 @@ class Recipe(Experiment):
     """number of trainings from seeds seed, seed+1, …; mean ± standard deviation over them"""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.seeds < 1:
             raise ConfigError(f"seeds must be at least 1, not {self.seeds}.")
         for name in ("dropout", "input_dropout"):
@@ -101,7 +102,7 @@ class Config(Recipe):
 
 def run(config: Config, run: Run) -> Outcome:
     """Train with each seed; judge on test once all are trained."""
-    data = load_facescrub(config.data, SIZE, config.quick, config.seed)
+    data = load_facescrub(config.data, SIZE, config.quick, config.seed, config.least)
     log_data(run, data, config.data)
     show_augmentation(run, config, data)
     seeds = list(range(config.seed, config.seed + config.seeds))
@@ -116,13 +117,14 @@ def run(config: Config, run: Run) -> Outcome:
     log_classifier(run, networks[0], data.people, SIZE, data.val.images[:2], meta={"mirror": config.mirror})
     for *_, checkpoint in trained:
         checkpoint.unlink(missing_ok=True)
-    notes = f" {' '.join(data.notes)}" if data.notes else ""
+    notes = f" {note_of(data)}" if data.notes else ""
     return Outcome(
         metrics,
         f"Perceptron with {config.hidden} hidden units on 28x28: "
         f"{told(metrics['test_accuracy'], len(data.test), 'test')}; val {np.mean(metrics['val_accuracy']):.1%} "
         f"({data.name}).{notes}",
         seeds,
+        note=note_of(data),
     )
 
 

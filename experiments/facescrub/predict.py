@@ -32,11 +32,10 @@ from cnnlab.detection.detector import FaceDetector
 from cnnlab.errors import ConfigError, DataError
 from cnnlab.experiment import Experiment, Outcome, main
 from cnnlab.models import build_model
-from cnnlab.models.saved import load_model
 from cnnlab.plots.people import people_sheet
-from cnnlab.reports.identification import REGISTERED
+from cnnlab.reports.identification import REGISTERED, load_namer
 from cnnlab.tracking import Run
-from cnnlab.tracking.models import detector_file, model_file
+from cnnlab.tracking.models import detector_file
 from cnnlab.training import Training, fit
 from cnnlab.training.views import Views, predict_views
 
@@ -110,28 +109,6 @@ def look_for_faces(config: Config, image: np.ndarray, name: str) -> FoundFaces:
             "face seen from the front, lower -P threshold=, or take the picture as it is with -P face=whole."
         )
     return FoundFaces(found.boxes[:MOST], found.scores[:MOST], found.crop)
-
-
-def load_namer(model: str) -> tuple[nn.Module, tuple[str, ...], tuple[int, int], Views]:
-    """A network that names people, their names, the size of its input, and how it looks at a face.
-
-    Raises:
-        ConfigError: there is no such network, or it is no classifier of pictures.
-    """
-    try:
-        path = model_file(model or REGISTERED)
-    except ConfigError as error:
-        if model:
-            raise
-        raise ConfigError(
-            "No network for people is registered yet: train one with `mlflow run . -e facescrub_finetune -P data=DIR`, "
-            "or name a run of it with model=RUN_ID."
-        ) from error
-    network, meta = load_model(path)
-    if "classes" not in meta or "size" not in meta:
-        raise ConfigError(f"model={model} does not say which classes it knows; name a run of facescrub_finetune.")
-    views = Views(bool(meta.get("mirror", True)), tuple(meta.get("zooms", (1.0,))), int(meta.get("shift", 0)))
-    return network, tuple(meta["classes"]), tuple(meta["size"]), views
 
 
 def stand_in(config: Config) -> tuple[nn.Module, tuple[str, ...], tuple[int, int], Views, np.ndarray, str]:

@@ -1,12 +1,13 @@
 """Optuna studies that can be stopped at any moment and resumed: the planned trials and no more, none repeated."""
 
+import dataclasses
 import hashlib
 import json
 import math
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Literal
 
@@ -22,6 +23,7 @@ from cnnlab.tracking import Run, is_alive, process_tags
 
 FINISHED = (TrialState.COMPLETE, TrialState.PRUNED)
 RUN_ID, SPACE, PROCESS, LABEL, STOPPED = "run_id", "search_space", "process", "label", "stopped"
+CONSTANTS = "constants"
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
@@ -60,6 +62,7 @@ def search(
     first: Mapping[str, dict[str, Any]] | None = None,
     seed: int = 0,
     warmup_epochs: int = 1,
+    constants: Mapping[str, Any] | None = None,
 ) -> optuna.Study:
     """Search `space` until the planned number of trials has finished; each trial is a child run of `run`.
 
@@ -73,12 +76,15 @@ def search(
         first: label to parameters of trials that are run, whole, before the sampler chooses.
         seed: of the sampler, moved on by the trials there are, since the same seed would repeat them.
         warmup_epochs: epochs in which no trial is pruned.
+        constants: name to what a trial's parameters stand for in the code (augmentations by name, first trials,
+            settings that no parameter changes); see `constants_digest`. A study whose trials were made with others is
+            refused; one that does not know them yet takes these.
 
     Raises:
-        ConfigError: the study of that name has another search space or direction.
+        ConfigError: the study of that name has another search space or direction, or other constants.
         StoreError: the database cannot be used.
     """
-    study = _open_study(settings, space, settings.study or name, direction)
+    study = _open_study(settings, space, settings.study or name, direction, constants or {})
     revive_dead_trials(study)
     for trial in study.get_trials(deepcopy=False):
         if trial.state != TrialState.WAITING and RUN_ID in trial.user_attrs:
@@ -132,6 +138,25 @@ def revive_dead_trials(study: optuna.Study) -> int:
 def params_digest(params: Mapping[str, Any]) -> str:
     """12 hex digits for a set of parameters: a trial that is tried again finds its checkpoint by it."""
     return hashlib.sha256(json.dumps(dict(params), sort_keys=True).encode()).hexdigest()[:12]
+
+
+def constants_digest(value: Any) -> str:
+    """12 hex digits for a constant: plain values, dataclasses, and mappings and sequences of such.
+
+    Of a dataclass the fields count that differ from its defaults, so that a new setting, which changes no training that
+    does not name it, ends no study.
+    """
+    return hashlib.sha256(json.dumps(_plain(value), sort_keys=True).encode()).hexdigest()[:12]
+
+
+def _plain(value: Any) -> Any:
+    if dataclasses.is_dataclass(value):
+        made = {f.name: f.default_factory() if callable(f.default_factory) else f.default for f in fields(value)}
+        named = {name: getattr(value, name) for name, default in made.items() if getattr(value, name) != default}
+        return {type(value).__name__: _plain(named)}
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    return [_plain(item) for item in value] if isinstance(value, list | tuple) else value
 
 
 @contextmanager
@@ -217,7 +242,7 @@ def _open_storage(url: str) -> BaseStorage:
 
 
 def _open_study(
-    settings: Search, space: Mapping[str, BaseDistribution], name: str, direction: str
+    settings: Search, space: Mapping[str, BaseDistribution], name: str, direction: str, constants: Mapping[str, Any]
 ) -> optuna.Study:
     try:
         study = optuna.create_study(
@@ -239,6 +264,12 @@ def _open_study(
         changed = sorted(k for k in {*earlier, *described} if earlier.get(k) != described.get(k))
         what = f"another search space (changed: {', '.join(changed)})"
         raise ConfigError(f"The study {name} was made with {what}: {remedy}")
+    known: dict[str, str] = study.user_attrs.get(CONSTANTS, {})
+    digests = {key: constants_digest(value) for key, value in constants.items()}
+    if changed := sorted(key for key in digests if known.get(key, digests[key]) != digests[key]):
+        raise ConfigError(f"The study {name} was made with other constants (changed: {', '.join(changed)}): {remedy}")
+    if known | digests != known:
+        study.set_user_attr(CONSTANTS, known | digests)
     return study
 
 

@@ -58,6 +58,8 @@ def test_test_faces_that_training_has_in_another_file_are_named(faces):
     assert [data.test.names[i] for i in data.repeats] == ["bob/bob1.jpg"]
     assert data.sizes == {"train": 8, "val": 4, "test": 4, "test_unrepeated": 3}
     assert "1 test face looks the same as one of training or validation" in data.notes[-1]
+    unjudged = load_facescrub(faces, (12, 10), least=8, find_repeats=False)
+    assert not unjudged.repeats and unjudged.digest == data.digest and unjudged.notes == data.notes[:-1]
 
     shares = np.eye(2)[data.test.labels.numpy()]
     shares[data.repeats[0]] = shares[data.repeats[0]][::-1]  # only the repeated face is missed
@@ -87,11 +89,14 @@ def test_transparent_and_palette_pictures_keep_their_colours(faces):
 
 def test_few_pictures_of_a_person_are_one_sentence(faces):
     with pytest.raises(
-        DataError, match=r"only 8 pictures of ada \(4 in train, 2 in val, 2 in test\), but 70 are wanted"
+        DataError, match=r"only 8 pictures of ada \(4 in train, 2 in val, 2 in test\), but 70 are wanted.*-P least=7\."
     ):
+        (faces / "facescrub/training/bob/bob3.png").unlink()
         load_facescrub(faces)
-    notes = load_facescrub(faces, least=8).notes
-    assert notes[0] == "4 training pictures of ada instead of 70." and len(notes) == 2
+    assert load_facescrub(faces, least=7).sizes["train"] == 7, "what the sentence says is enough"
+    (faces / "facescrub/training/ada/ada3.png").unlink()
+    notes = load_facescrub(faces, least=7).notes
+    assert notes[0] == "3 training pictures of ada instead of 70." and len(notes) == 2
 
 
 def test_a_missing_split_person_or_a_stranger_is_one_sentence(faces):

@@ -7,10 +7,21 @@ from dataclasses import replace
 import pytest
 import torch
 
+from cnnlab.data.folds import five_folds
+from cnnlab.data.imageset import ImageSet
 from cnnlab.errors import ConfigError
 from cnnlab.experiment import flatten, parse
 from cnnlab.reports.ablation import changed_words
-from cnnlab.reports.paintings import BASIS, PaintingConfig, layout_variants, training_variants
+from cnnlab.reports.paintings import (
+    BASIS,
+    PaintingConfig,
+    layout_variants,
+    sizes_of_course,
+    sizes_of_folds,
+    sizes_of_nesting,
+    training_variants,
+)
+from cnnlab.tracking import Run
 
 
 @pytest.fixture
@@ -35,6 +46,27 @@ def test_the_baseline_is_described_from_network_and_settings(load):
     other = replace(BASIS, optimizer="adamw", lr=0.001, weight_decay=0.1)
     text = baseline.describe(PaintingConfig().build(11), other, 50)
     assert "By AdamW, learning rate 0.001" in text and "weight decay 0.1" in text
+
+
+def test_a_record_tells_the_pictures_that_its_figures_are_of():
+    labels = torch.arange(60) % 3
+    pictures = ImageSet(torch.zeros(60, 3, 8, 8, dtype=torch.uint8), labels, ("a", "b", "c"), "made", "all")
+    folds = five_folds(labels)
+    config = PaintingConfig(seed=0)
+    assert sizes_of_folds(pictures, folds) == {"train": 42, "val": 6, "test": 60}
+    assert sizes_of_course(config, pictures, folds) == {"train": 48, "val": 12, "test": 60}
+    assert sizes_of_nesting(pictures, folds) == {"train": 48, "val": 48, "test": 60}
+
+
+def test_the_baseline_s_run_has_the_course_s_split(load, store):
+    baseline = load("baseline")
+    config = baseline.Config(quick=True).shrunk()
+    with Run.start("artists_baseline", {}, "", "test") as run:
+        outcome = baseline.run(config, run)
+    (data,) = run.datasets.values()
+    course = baseline.course_split(baseline.load_paintings(config, Run.inactive())[0].labels)
+    assert data["splits"] == {"train": len(course.train), "val": len(course.val), "test": 40}
+    assert 0 < outcome.metrics["five_folds_seconds"]
 
 
 def test_regularisation_covers_what_the_question_asks(load):

@@ -13,13 +13,17 @@ from cnnlab.data.folds import five_folds
 from cnnlab.data.imageset import ImageSet
 from cnnlab.errors import ConfigError
 from cnnlab.models import build_model
+from cnnlab.models.kernel_machine import Committee, KernelMachine
+from cnnlab.models.saved import load_model
 from cnnlab.models.simple_cnn import Layout
 from cnnlab.reports import paintings, partners
+from cnnlab.reports.differences import log_differences, nested_answers
 from cnnlab.reports.frozen import both_sides
 from cnnlab.search import Search
 from cnnlab.tracking import Run
 from cnnlab.training import Training
 from cnnlab.training.folds import FoldResult
+from cnnlab.training.views import Views
 
 PICTURES = ImageSet(
     torch.arange(50, dtype=torch.uint8).view(-1, 1, 1, 1).expand(50, 3, 12, 12).contiguous(), torch.arange(50) % 2,
@@ -37,7 +41,7 @@ def study(repository, monkeypatch, tmp_path):
     spec.loader.exec_module(module)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(
-        module, "load_paintings", lambda config, run: (PICTURES, five_folds(PICTURES.labels, config.seed))
+        module, "load_paintings", lambda config, run, sizes: (PICTURES, five_folds(PICTURES.labels, config.seed))
     )
     kept = InMemoryStorage()
     monkeypatch.setattr("cnnlab.search._open_storage", lambda url: kept)
@@ -174,7 +178,75 @@ def test_network_and_machine_are_judged_together_and_each_alone(study, monkeypat
     assert outcome.metrics["test_accuracy"] == alone.metrics["test_accuracy"]
     assert outcome.metrics["test_network_accuracy"] == alone.metrics["test_accuracy"]
     assert outcome.metrics["test_machine_accuracy"] == [0.5] * 5
-    assert "test_machine_accuracy" not in alone.metrics
+    assert "test_machine_accuracy" not in alone.metrics and "against" not in alone.summary
+    assert "The committee against network alone +0.0 [+0.0, +0.0] points, no difference shown;" in outcome.summary
+
+
+class Watched:
+    """Keeps the files of a run that is stored nowhere."""
+
+    def __init__(self, monkeypatch):
+        self.meta, self.texts = {}, {}
+        monkeypatch.setattr(Run, "log_text", lambda _, name, text: self.texts.update({name: text}))
+        monkeypatch.setattr(Run, "log_file", lambda _, path: self.meta.update({path.name: load_model(path)[1]}))
+
+
+def test_a_stored_network_says_which_fold_it_has_not_seen_and_how_it_looks(study, monkeypatch):
+    watched = Watched(monkeypatch)
+    monkeypatch.setattr(study, "FIRST", {"six looks": study.PLAIN | {"views": 6}, "plain": study.PLAIN})
+    Trainer(study, monkeypatch, lambda config, picture: picture % 2 == 0 or len(config.views) > 1)
+    study.run(settings(study), Run.inactive())
+    for number in range(1, 6):
+        meta = watched.meta[f"model_fold_{number}.pt"]
+        assert meta["fold"] == number and meta["data_digest"] == PICTURES.digest and meta["size"] == [12, 12]
+        assert Views.of(meta) == study.LOOKS[6]
+
+
+def test_differences_are_paired_picture_by_picture(monkeypatch):
+    watched = Watched(monkeypatch)
+    labels = PICTURES.labels.numpy()
+    said = np.eye(2, dtype=np.float32)[labels] * 0.6 + 0.2
+    said[:10] = said[:10, ::-1]  # the network errs on the first ten, by 0.8 to 0.2
+    machine = np.eye(2, dtype=np.float32)[labels]
+    machine[5:25] = machine[5:25, ::-1]  # the machine on others, and is surer
+    parts = [list(fold.test) for fold in FOLDS]
+    results = [[FoldResult(said[p].argmax(1) == labels[p], said[p], 1.0, 1.0, [], 1, 0.1) for p in parts]] * 2
+    frozen = [np.ones(len(p), bool) for p in parts]
+    answers = nested_answers(labels, FOLDS, results, [machine[p] for p in parts], frozen)
+    shares = {name: right.mean() for name, right in answers.items()}
+    assert shares == {"committee": 0.6, "network alone": 0.8, "machine alone": 0.6, "frozen features": 1.0}
+    assert answers["network alone"].shape == (2, 50) and answers["frozen features"].shape == (1, 50)
+    sentence = log_differences(Run.inactive(), answers)
+    assert "The committee against network alone -20.0 [" in sentence and "against machine alone +0.0 [" in sentence
+    assert "points, worse" in sentence.rpartition("frozen features")[2]
+    rows = [line for line in watched.texts["differences.md"].splitlines() if line.startswith("| committee")]
+    assert len(rows) == 3 and "| committee, 60.0 % | network alone, 80.0 % | -20.0 [" in rows[0]
+
+
+def test_a_machine_looks_once_and_the_network_beside_it_in_all_views():
+    seen = []
+
+    class Network(torch.nn.Linear):
+        def forward(self, x):
+            seen.append(type(self).__name__)
+            return torch.zeros(len(x), 2)
+
+    class Machine(KernelMachine):
+        __init__, forward = torch.nn.Module.__init__, Network.forward
+
+    shares = partners.ask_together(Committee([Network(1, 1), Machine()]), Views(zooms=(0.9, 1.0)), PICTURES)
+    assert shares.shape == (50, 2) and torch.allclose(shares, torch.full((50, 2), 0.5))
+    assert (seen.count("Network"), seen.count("Machine")) == (4, 1)
+
+
+def test_other_constants_are_refused(study, monkeypatch):
+    Trainer(study, monkeypatch, tempting)
+    study.run(settings(study), Run.inactive())
+    study.run(settings(study), Run.inactive())
+    stronger = study.AUGMENTATIONS | {"strong": replace(study.AUGMENTATIONS["strong"], rotate=20)}
+    monkeypatch.setattr(study, "AUGMENTATIONS", stronger)
+    with pytest.raises(ConfigError, match="other constants .changed: augmentations.*search.study"):
+        study.run(settings(study), Run.inactive())
 
 
 def test_every_parameter_of_the_space_reaches_the_training(study):

@@ -2,6 +2,7 @@
 
 import importlib.util
 import sys
+from dataclasses import asdict
 
 import numpy as np
 import pytest
@@ -13,9 +14,11 @@ from cnnlab.errors import ConfigError
 from cnnlab.evaluation.robustness import CHANGES
 from cnnlab.models import build_model
 from cnnlab.models.saved import save_model
+from cnnlab.reports.differences import Difference
 from cnnlab.reports.paintings import BASIS
 from cnnlab.tracking import Run, open_store
 from cnnlab.training import Training
+from cnnlab.training.views import SINGLE_VIEW, Views
 
 PICTURES = ImageSet(
     torch.arange(50, dtype=torch.uint8).view(-1, 1, 1, 1).expand(50, 3, 12, 12).contiguous(),
@@ -51,7 +54,9 @@ class Threshold(torch.nn.Module):
 
 def test_each_network_is_asked_for_its_test_part_and_known_answers_come_out(robustness):
     networks = [Threshold() for _ in FOLDS]
-    found = robustness.ask(networks, PICTURES, FOLDS)
+    right = robustness.ask([(network, SINGLE_VIEW) for network in networks], PICTURES, FOLDS)
+    found = {name: robustness.by_fold(rows, FOLDS) for name, rows in right.items()}
+    assert all(rows.shape == (1 + len(CHANGES[name].strengths), 50) for name, rows in right.items())
     assert [network.asked for network in networks] == [list(fold.test) for fold in FOLDS]
     assert {name: rows.shape for name, rows in found.items()} == {
         name: (1 + len(change.strengths), 5) for name, change in CHANGES.items()
@@ -83,14 +88,29 @@ def test_the_reading_says_what_the_figures_say(robustness):
 
 
 def test_the_table_has_every_strength_once(robustness):
-    text = robustness.table({"baseline": curves(), "best": curves()}, "Made.")
+    same = {name: [Difference(0.02, -0.01, 0.05)] * len(rows) for name, rows in curves().items()}
+    text = robustness.table({"baseline": curves(), "best": curves()}, same, "Made.")
+    assert text.count("| +2.0 [-1.0, +5.0] | no difference shown |") == len(text.splitlines()) - 6
     rows = [line for line in text.splitlines() if line.startswith("|")]
     assert len(rows) == 2 + 1 + sum(len(change.strengths) for change in CHANGES.values())
     assert len({row.count("|") for row in rows}) == 1
     assert sum("| 8.0 |" in row for row in rows) == 1, "the student report's figure stands at one strength"
 
 
-def stored(store, seed=0, order=(1, 2, 3, 4, 5), digest=PICTURES.digest):
+def test_what_differs_is_told_apart_from_what_does_not(robustness):
+    rng = np.random.default_rng(0)
+    rows = {name: rng.random((1 + len(change.strengths), 400)) for name, change in CHANGES.items()}
+    base = {name: share < 0.5 for name, share in rows.items()}
+    best = base | {"inverted": rows["inverted"] < 0.2, "darkened": rows["darkened"] < 0.8}
+    gains = robustness.differences(base, best)
+    assert gains["inverted"][-1].high < 0 < gains["darkened"][-1].low
+    assert gains["flipped"][1] == Difference(0.0, 0.0, 0.0)
+    text = robustness.told_apart(gains)
+    assert "; worse: inverted (-3" in text or "; worse: inverted (-2" in text
+    assert "no difference shown: unchanged (+0.0 [+0.0, +0.0]), translated" in text and "; better: darkened (+" in text
+
+
+def stored(store, seed=0, order=(1, 2, 3, 4, 5), digest=PICTURES.digest, looks=None):
     """A finished run of artists_improve with five networks."""
     client = open_store()
     tags = {"entry_point": "artists_improve", "quick": "false", "data.digest": digest, "seed": str(seed)}
@@ -98,7 +118,7 @@ def stored(store, seed=0, order=(1, 2, 3, 4, 5), digest=PICTURES.digest):
     for place, fold in enumerate(order, 1):
         network = build_model("simple_cnn", 2, size=12, kernels=(3,), strides=(2,), depths=(2,), hidden=2)
         path = store / f"model_fold_{place}.pt"
-        save_model(path, network, {"fold": fold, "folds_seed": seed, "data_digest": digest})
+        save_model(path, network, {"fold": fold, "folds_seed": seed, "data_digest": digest} | (looks or {}))
         client.log_artifact(run, str(path))
     client.set_terminated(run)
     return run
@@ -116,7 +136,12 @@ def test_the_networks_come_from_the_newest_run_on_the_same_pictures_and_folds(ro
     assert robustness.newest_run(PICTURES.digest, 0) == ""
     run = stored(store)
     networks, origin = robustness.best_networks(config, PICTURES, FOLDS)
-    assert run[:8] in origin and networks[0](torch.rand(1, 3, 12, 12)).shape == (1, 2)
+    assert run[:8] in origin and networks[0][0](torch.rand(1, 3, 12, 12)).shape == (1, 2)
+    assert [views for _, views in networks] == [SINGLE_VIEW] * 5 and origin.endswith("in one look.")
+    six = Views(mirror=True, zooms=(0.9, 1.0, 1.1))
+    stored(store, looks=asdict(six))
+    networks, origin = robustness.best_networks(config, PICTURES, FOLDS)
+    assert [views for _, views in networks] == [six] * 5 and "looking as it did there" in origin
 
 
 def test_networks_that_have_seen_the_pictures_are_refused(robustness):
@@ -146,11 +171,16 @@ def test_a_run_tells_both_networks_apart(robustness, monkeypatch, capsys):
         def forward(self, x):
             return torch.tensor([[1.0, 0.0]]).expand(len(x), 2)
 
-    monkeypatch.setattr(robustness, "load_paintings", lambda config, run: (PICTURES, FOLDS))
-    monkeypatch.setattr(robustness, "trained", lambda *args: [Always(1, 1)] * 5)
-    monkeypatch.setattr(robustness, "best_networks", lambda *args: ([Threshold() for _ in FOLDS], "Made."))
+    sizes = []
+    monkeypatch.setattr(
+        robustness, "load_paintings", lambda _, run, of: sizes.append(of(PICTURES, FOLDS)) or (PICTURES, FOLDS)
+    )
+    monkeypatch.setattr(robustness, "trained", lambda *args: [(Always(1, 1), SINGLE_VIEW)] * 5)
+    best = [(Threshold(), Views(mirror=True)) for _ in FOLDS]
+    monkeypatch.setattr(robustness, "best_networks", lambda *args: (best, "Made."))
     outcome = robustness.run(robustness.Config(), Run.inactive())
     assert outcome.metrics["test_baseline_unchanged"] == [0.5] * 5
     assert outcome.metrics["test_best_unchanged"] == [1.0] * 5
     assert outcome.metrics["test_best_inverted_strongest"] == [0.5] * 5
     assert len(outcome.metrics) == 2 * (1 + len(CHANGES)) and "Hardest at full strength" in outcome.summary
+    assert "Best against baseline" in outcome.summary and sizes == [{"train": 40, "test": 50}]

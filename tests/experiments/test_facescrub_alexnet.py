@@ -2,6 +2,7 @@
 
 import importlib.util
 import sys
+from dataclasses import replace
 
 import mlflow
 import numpy as np
@@ -123,11 +124,71 @@ def test_features_of_every_layer_and_one_network_of_it_all(load, store):
     layers = ("conv1", "conv2", "conv3", "conv4", "conv5", "pool5")
     assert {f"test_accuracy_{layer}" for layer in layers} <= set(outcome.metrics)
     assert outcome.metrics["test_accuracy"] == outcome.metrics["test_accuracy_conv4"]
-    _, figures, files = stored("facescrub_alexnet_features")
+    run, figures, files = stored("facescrub_alexnet_features")
     assert {"layers.png", "curves.png", "confusion_test.png"} <= figures
-    assert {"model.pt", "layers.csv", "system.md"} <= files
+    assert {"model.pt", "layers.csv", "layers.md", "system.md"} <= files
+    assert "test_accuracy_fc6" not in outcome.metrics and "fc6 and fc7 are left out" in outcome.note
+    table = mlflow.artifacts.load_text(f"runs:/{run.info.run_id}/layers.md")
+    assert table.count("\n| conv") == 5 and "fc6 and fc7 are left out: random has no trained weights" in table
+    assert not list((store / "mlruns/checkpoints").rglob("*.pt"))
     with pytest.raises(ConfigError, match="layer=conv9 is unknown; there are conv1"):
         features.run(features.Config(layer="conv9", quick=True, weights="random"), Run.inactive())
+
+
+def small(layer):
+    """Settings that judge a curve of all layers in seconds."""
+    return {"quick": True, "weights": "random", "layer": layer, "hidden": 4, "sizes": (63,), "draws": 0, "seeds": 1}
+
+
+def test_complete_weights_have_the_layers_of_units_in_the_curve(load, store, monkeypatch):
+    features = load("alexnet_features")
+    usual = features.pretrained_model
+
+    def complete(*given, **settings):
+        model, report = usual(*given, **settings)
+        return model, replace(report, complete=True)
+
+    monkeypatch.setattr(features, "pretrained_model", complete)
+    config = features.Config(**small("fc6"))
+    outcome = features.run(replace(config, training=replace(config.training, epochs=1)), Run.inactive())
+    assert {"test_accuracy_conv5", "test_accuracy_fc7"} <= set(outcome.metrics) and outcome.note == ""
+    assert outcome.metrics["test_accuracy_fc6"] == outcome.metrics["test_accuracy"]
+
+
+def test_a_stopped_curve_takes_over_the_layers_that_are_judged(load, store, monkeypatch):
+    features = load("alexnet_features")
+    usual, asked = features.learn, []
+
+    def learn(config, backbone, layer, data, run=None):
+        asked.append(layer)
+        if len(asked) == 4:
+            raise KeyboardInterrupt
+        return usual(config, backbone, layer, data, run)
+
+    monkeypatch.setattr(features, "learn", learn)
+    config = features.Config(**small("conv4"), resume=True)
+    config = replace(config, training=replace(config.training, epochs=1))
+    with pytest.raises(KeyboardInterrupt):
+        features.run(config, Run.inactive())
+    resumed = features.run(config, Run.inactive())
+    assert asked == ["conv4", "conv1", "conv2", "conv3", "conv4", "conv3", "conv5", "pool5"]
+    whole = features.run(replace(config, resume=False), Run.inactive())
+    assert len(asked) == 8 + 6 and resumed.metrics == whole.metrics
+    assert not list((store / "mlruns/checkpoints").rglob("*.pt"))
+
+
+def test_data_or_a_file_is_explained_by_a_trained_network_only(load, store, namer, tmp_path, monkeypatch):
+    guided = load("guided_backprop")
+    face = photograph(tmp_path / "one.png", 1)
+    monkeypatch.setattr(guided, "load_facescrub", lambda *_, **__: pytest.fail("nothing is loaded"))
+    for given in ({"image": face}, {"data": str(tmp_path)}):
+        with pytest.raises(ConfigError, match="No network for people is registered yet: .*model=RUN_ID"):
+            guided.run(guided.Config(**given), Run.inactive())
+    network = build_model("alexnet", 3, conv_only=True)
+    monkeypatch.setattr(guided, "load_namer", lambda model: (network, ("ann", "bob", "cat"), (64, 64), None))
+    outcome = guided.run(guided.Config(image=face), Run.inactive())
+    assert outcome.summary.startswith("one.png asked for ") and "image_guided_ssim_all" in outcome.metrics
+    assert not any("test" in name or "other_picture" in name for name in outcome.metrics)
 
 
 def test_explaining_a_face_and_checking_the_explanation(load, store, namer, tmp_path):

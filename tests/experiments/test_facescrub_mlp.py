@@ -17,7 +17,9 @@ from cnnlab.explain.units import Unit, telling_units
 from cnnlab.models import build_model
 from cnnlab.plots.units import unit_grids, unit_sheet
 from cnnlab.reports.hidden_units import Trained, describe_unit, weights_report
+from cnnlab.reports.identification import note_of
 from cnnlab.reports.perceptron import describe_system
+from cnnlab.tracking import Run
 from cnnlab.training import Training
 
 
@@ -79,7 +81,41 @@ def test_weights_runs_and_names_the_units(weights, store):
     parent = next(run for run in runs if run.data.tags.get("entry_point") == "facescrub_weights")
     text = mlflow.artifacts.load_text(f"runs:/{parent.info.run_id}/report.md")
     assert text.count("speaks for") == 4 and "Rule." in text
+    assert "with scaling=local, epochs=3, optimizer=adam," in " ".join(text.split())
+    assert not list((store / "mlruns/checkpoints").rglob("*.pt"))
     assert "test_accuracy" not in text and not any("test" in name for name in outcome.metrics)
+
+
+def test_a_stopped_comparison_takes_over_the_networks_that_are_trained(weights, store, monkeypatch):
+    trained = []
+    usual = weights.train_once
+
+    def counted(config, *rest):
+        trained.append((config.training.weight_decay, list((store / "mlruns/checkpoints").rglob("*.pt"))))
+        if len(trained) == 2:
+            raise KeyboardInterrupt
+        return usual(config, *rest)
+
+    monkeypatch.setattr(weights, "train_once", counted)
+    config = replace(weights.Config(quick=True).shrunk(), sizes=(8,), resume=True)
+    with pytest.raises(KeyboardInterrupt):
+        weights.run(config, Run.inactive())
+    assert len(trained[1][1]) == 1, "the first network's checkpoint is there as long as the second one is trained"
+    assert "smoothness_8_l2" in weights.run(config, Run.inactive()).metrics
+    assert trained[2][1] == trained[1][1] and not list((store / "mlruns/checkpoints").rglob("*.pt"))
+
+
+def test_what_the_data_lack_goes_into_the_record(perceptron, monkeypatch, store):
+    data = replace(load_facescrub(size=(28, 28), quick=True), notes=("6 test faces are repeated.",))
+    asked = []
+    monkeypatch.setattr(perceptron, "load_facescrub", lambda *given: asked.append(given) or data)
+    monkeypatch.setattr(perceptron, "log_classifier", lambda *_, **__: None)
+    config = replace(perceptron.Config(least=44).shrunk(), hidden=4)
+    assert perceptron.run(config, Run.inactive()).note == "6 test faces are repeated."
+    assert asked == [("embedded", (28, 28), False, 0, 44)]
+    assert note_of(data, "The weights are new.", "") == "The weights are new. 6 test faces are repeated."
+    with pytest.raises(ConfigError, match="least must be at least 1, not 0"):
+        perceptron.Config(least=0)
 
 
 def test_unfit_sizes_and_penalties_are_refused(weights):

@@ -7,6 +7,7 @@ from torch import nn
 
 from cnnlab.errors import ConfigError
 from cnnlab.explain.sanity import cascade, check_sanity, rank_correlation, similarity
+from cnnlab.plots.sanity import randomisation_curves
 
 
 def network() -> nn.Sequential:
@@ -69,6 +70,17 @@ def test_a_map_that_shows_only_the_picture_is_named_in_the_verdict():
     check = check_sanity(model, images, target=0)
     assert check.kept()["saliency"] == pytest.approx(1)
     assert check.verdict().startswith("Randomising every layer does NOT change saliency (1.00)")
+
+
+def test_a_single_picture_is_not_compared_with_itself():
+    one, two = (check_sanity(network(), torch.rand(n, 3, 16, 16, generator=torch.Generator())) for n in (1, 2))
+    lines = []
+    for check in (one, two):
+        assert {values.shape for values in check.other_picture.values()} == {(0,) if check is one else (2,)}
+        axes = randomisation_curves(check.stages, check.correlation, check.ssim, check.other_picture).axes
+        lines.append(sum(line.get_linestyle() == ":" for line in axes[0].lines))
+        assert ("dotted" in axes[1].get_xlabel()) == (check is two)
+    assert lines == [0, 3]
 
 
 def test_what_cannot_be_checked_is_refused_in_a_sentence():

@@ -27,6 +27,21 @@ def test_layers_are_named_by_their_convolution_and_end_behind_its_activation(ale
     assert (by_hand >= 0).all()
 
 
+def test_layers_of_units_are_there_where_the_network_has_them():
+    torch.manual_seed(0)
+    whole = build_model("alexnet", 6).eval()
+    ends = activation_layers(whole)
+    assert list(ends) == ["conv1", "conv2", "conv3", "conv4", "conv5", "pool5", "fc6", "fc7"]
+    images = torch.rand(2, 3, 64, 80)
+    with torch.no_grad():
+        flat = whole.pool(whole.forward_features(images)).flatten(1)
+        fc6 = Activations(whole, "fc6", "none").train()(images)  # dropout is no part of it
+        assert torch.allclose(fc6, whole.classifier[1](flat).relu(), atol=1e-6) and fc6.shape == (2, 4096)
+        assert torch.allclose(Activations(whole, "fc7", "none")(images), whole.embed(images), atol=1e-6)
+    with pytest.raises(ConfigError, match="EfficientNet.* has no plain convolutions"):
+        activation_layers(build_model("efficientnet_lite0", 6))
+
+
 def test_several_sizes_are_so_many_vectors_behind_each_other(alexnet):
     images = torch.rand(2, 3, 96, 96)
     both = Activations(alexnet, "conv5", "l2", (64, 96))(images)

@@ -68,4 +68,4 @@ def _too_few(few: dict[str, int], train_images: int) -> str:
     listed = ", ".join(f"{count} of {person}" for person, count in few.items())
     return (f"Too few pictures: {listed}; {train_images} of each are for training and at least {LEAST} each for "
             "validation and test. Give the same command again later, name other people with `-P people=`, or a smaller "
-            "`-P train_images=`.")  # fmt: skip
+            "`-P train_images=` (the experiments then want the number of pictures as `-P least=`).")  # fmt: skip

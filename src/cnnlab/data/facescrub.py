@@ -66,7 +66,7 @@ class FaceSplits(Splits):
 
 def load_facescrub(
     data: str | os.PathLike[str] = "embedded", size: tuple[int, int] = (28, 28), quick: bool = False, seed: int = 0,
-    least: int = WANTED,
+    least: int = WANTED, find_repeats: bool = True,
 ) -> FaceSplits:  # fmt: skip
     """The three splits, uint8 RGB at `size`; grey, palette and transparent files are converted.
 
@@ -76,6 +76,8 @@ def load_facescrub(
         quick: a handful of pictures of each person.
         seed: of the stand-in: who its six people are, and their tones.
         least: pictures that a person needs in all splits together.
+        find_repeats: look for test faces that train or val has in another file, which takes seconds; who judges no test
+            face need not.
 
     Raises:
         DataError: a split or person is missing, a person has fewer than `least` pictures, a picture cannot be read or
@@ -98,7 +100,7 @@ def load_facescrub(
     ]
     _refuse_shared_pictures(root, sets)
     train, val, test = sets
-    repeats = () if quick else _repeats(folders, people)
+    repeats = () if quick or not find_repeats else _repeats(folders, people)
     if repeats:
         notes += (
             f"{len(repeats)} test {'faces look' if len(repeats) > 1 else 'face looks'} the same as one of training or "
@@ -142,13 +144,14 @@ def _refuse_strangers(folders: dict[str, Path], people: Sequence[str]) -> None:
 
 def _check_counts(root: Path, people: Sequence[str], counts: dict[str, dict[str, int]], least: int) -> tuple[str, ...]:
     """Sentences on people with few training pictures; refuses those whom no way of splitting could help."""
+    fewest = min(sum(counts[split][person] for split in counts) for person in people)
     for person in people:
         have = {split: counts[split][person] for split in counts}
         if sum(have.values()) < least:
             parts = ", ".join(f"{number} in {split}" for split, number in have.items())
             raise DataError(
                 f"{root}: only {sum(have.values())} pictures of {person} ({parts}), but {least} are wanted of each "
-                f"person; fetch more, or remove the folders {person}/."
+                f"person; fetch more, remove the folders {person}/, or be content with fewer: -P least={fewest}."
             )
     return tuple(
         f"{number} training pictures of {person} instead of {WANTED}."

@@ -64,23 +64,26 @@ def cross_validated(
 def nested_svm(
     features: Mapping[str, np.ndarray], labels: np.ndarray, folds: Sequence[tuple[Sequence[int], Sequence[int]]],
     seed: int = 0,
-) -> tuple[list[float], list[str]]:  # fmt: skip
-    """Accuracy on each fold's test rows, and which features were chosen for it by cross-validation on its other rows.
+) -> tuple[list[np.ndarray], list[str]]:  # fmt: skip
+    """What is right of each fold's test rows, and which features were chosen for it by cross-validation on the others.
 
     Args:
         features: name -> (N, D).
         labels: (N,).
         folds: (rows to choose and fit on, rows to test on) of each.
         seed: of inner folds and solver.
+
+    Returns:
+        bool (number of its test rows,) of each fold, and the names.
     """
-    accuracies, chosen = [], []
+    right, chosen = [], []
     for rest, test in folds:
         rest, test = np.asarray(rest), np.asarray(test)
         fitted = {name: fit_linear_svm(rows[rest], labels[rest], seed) for name, rows in features.items()}
         best = max(fitted, key=lambda name: fitted[name].best_score_)
-        accuracies.append(float((fitted[best].predict(features[best][test]) == labels[test]).mean()))
+        right.append(fitted[best].predict(features[best][test]) == labels[test])
         chosen.append(best)
-    return accuracies, chosen
+    return right, chosen
 
 
 def _folds(labels: np.ndarray, wanted: int) -> int:

@@ -33,7 +33,8 @@ class SanityCheck:
         correlation: kind of map -> Spearman's rank correlation with the trained network's map, (stages, B).
         ssim: kind of map -> structural similarity with it, (stages, B).
         other_class: kind of map -> rank correlation of the trained network's maps for two classes, (B,).
-        other_picture: kind of map -> rank correlation of its maps of two pictures: what any two maps share, (B,).
+        other_picture: kind of map -> rank correlation of its maps of two pictures: what any two maps share, (B,); of
+            a single picture empty, (0,).
     """
 
     stages: tuple[str, ...]
@@ -87,7 +88,10 @@ def check_sanity(
         {kind: np.stack([rank_correlation(one, f.strengths()[kind]) for f in found]) for kind, one in first.items()},
         {kind: np.stack([similarity(one, f.strengths()[kind]) for f in found]) for kind, one in first.items()},
         {kind: rank_correlation(one, others[kind]) for kind, one in first.items()},
-        {kind: rank_correlation(one, np.roll(one, 1, axis=0)) for kind, one in first.items()},
+        {
+            kind: rank_correlation(one, np.roll(one, 1, axis=0)) if len(one) > 1 else np.zeros(0)
+            for kind, one in first.items()
+        },
     )  # fmt: skip
 
 

@@ -7,6 +7,7 @@ on top: the network of assignment D, question 2.2, as one piece.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 
 import torch
 import torch.nn.functional as F
@@ -20,22 +21,32 @@ SCALINGS = ("none", "l2", "root")
 
 
 def activation_layers(backbone: Backbone) -> dict[str, int]:
-    """Names of the layers whose activations can be taken, and where each ends in `backbone.features`.
+    """Names of the layers whose activations can be taken, and where each ends in `trunk(backbone)`.
 
-    `conv1`, `conv2`, … are convolutions with the activation behind them; `pool5` is the last, pooled map. For networks
-    whose `features` are plain convolutions, activations and poolings, such as alexnet and vgg16.
+    `conv1`, `conv2`, … are convolutions with the activation behind them; `pool5` is the last, pooled map; `fc6`, `fc7`
+    are the linear layers before the last one, where the network has some, with theirs. For networks whose `features`
+    are plain convolutions, activations and poolings, such as alexnet and vgg16.
     """
-    layers = list(backbone.features)
+    layers, maps = list(trunk(backbone)), len(backbone.features)
     ends: dict[str, int] = {}
-    for index, layer in enumerate(layers):
+    for index, layer in enumerate(layers[:maps]):
         if isinstance(layer, nn.Conv2d):
-            after = index + 1 < len(layers) and isinstance(layers[index + 1], nn.ReLU)
+            after = index + 1 < maps and isinstance(layers[index + 1], nn.ReLU)
             ends[f"conv{len(ends) + 1}"] = index + after
     if not ends:
         raise ConfigError(f"{type(backbone).__name__} has no plain convolutions to take activations of.")
-    if len(layers) - 1 > max(ends.values()):
-        ends[f"pool{len(ends)}"] = len(layers) - 1
-    return ends
+    convolutions = len(ends)
+    if maps - 1 > max(ends.values()):
+        ends[f"pool{convolutions}"] = maps - 1
+    linear = [index for index, layer in enumerate(layers) if isinstance(layer, nn.Linear)]
+    return ends | {f"fc{number}": index + 1 for number, index in enumerate(linear, convolutions + 1)}
+
+
+def trunk(backbone: Backbone) -> nn.Sequential:
+    """All layers before the one that a new task replaces, but dropout, which evaluation mode does without; shared."""
+    hidden = list(takewhile(lambda layer: layer is not backbone.classifier_layer, backbone.classifier))
+    hidden = [layer for layer in hidden if not isinstance(layer, nn.Dropout)]
+    return nn.Sequential(*backbone.features, *([backbone.pool, nn.Flatten()] if hidden else []), *hidden)
 
 
 class Activations(nn.Module):
@@ -59,7 +70,7 @@ class Activations(nn.Module):
         if scaling not in SCALINGS:
             raise ConfigError(f"scaling={scaling} is unknown; there are {', '.join(SCALINGS)}.")
         self.normalize = backbone.normalize
-        self.features = backbone.features[: ends[layer] + 1]
+        self.features = trunk(backbone)[: ends[layer] + 1]
         self.scaling, self.sizes = scaling, tuple(sizes)
         self.requires_grad_(False)
 
@@ -157,5 +168,6 @@ def alexnet_probe(
     dropout: float = 0.5,
 ) -> Probe:  # fmt: skip
     """AlexNet up to `layer`, frozen, at one or several sizes, with a hidden layer and a new last one on top."""
-    activations = Activations(build_model("alexnet", num_classes, conv_only=True), layer, scaling, sizes)
+    alexnet = build_model("alexnet", num_classes, conv_only=not layer.startswith("fc"))
+    activations = Activations(alexnet, layer, scaling, sizes)
     return Probe(activations, activations.width((sizes[-1], sizes[-1])), num_classes, hidden, dropout)

@@ -93,7 +93,7 @@ def embedding_map(
 
 def layer_curve(
     accuracies: Mapping[str, Mapping[str, Sequence[float]]], widths: Mapping[str, int], counts: Mapping[str, int],
-    chosen: str = "",
+    chosen: str = "", title: str = "",
 ) -> Figure:  # fmt: skip
     """Accuracy by layer, one line for each split: the mean over seeds, each seed's own value as a dash.
 
@@ -102,9 +102,12 @@ def layer_curve(
         widths: layer -> number of its activations, written below its name.
         counts: split -> number of its images.
         chosen: the layer to set apart.
+        title: a line above, such as which layers are not there and why.
     """
     layers = list(next(iter(accuracies.values())))
     figure = new_figure(1.2 * len(layers) + 2, 4.4)
+    if title:
+        figure.suptitle(title, fontsize=9, color=GREY)
     axes = clean(figure.subplots(), grid="y")
     for colour, marker, (split, curve) in zip((VERMILION, BLUE, GREEN), "so^", accuracies.items(), strict=False):
         means = [float(np.mean(curve[layer])) for layer in layers]

@@ -63,7 +63,7 @@ def randomisation_curves(
         stages: as for `randomisation_sheet`.
         correlation: kind -> rank correlation (stages, B).
         ssim: kind -> structural similarity (stages, B).
-        reference: kind -> rank correlation of maps of two different pictures (B,), drawn as a dotted line.
+        reference: kind -> rank correlation of maps of two different pictures (B,), drawn as a dotted line; or (0,).
         title: a line above both panels.
     """
     figure = new_figure(11.0, 4.2)
@@ -75,11 +75,12 @@ def randomisation_curves(
             mean, spread = of_kind.mean(axis=1), of_kind.std(axis=1)
             axes.plot(mean, "o-", color=colour, label=kind, markersize=4)
             axes.fill_between(range(len(mean)), mean - spread, mean + spread, color=colour, alpha=0.15, linewidth=0)
-            if values is correlation:
+            if values is correlation and len(reference[kind]):
                 axes.axhline(float(reference[kind].mean()), color=colour, linestyle=":", linewidth=1)
         axes.set_xticks(range(len(stages)), [shorten(s, 16) for s in stages], rotation=60, ha="right", fontsize=8)
         axes.set(ylim=(min(-0.1, axes.get_ylim()[0]), 1.05), ylabel=name)
     handles, labels = axes.get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), frameon=False, fontsize=9)
-    axes.set_xlabel("layers randomised so far (dotted, left: maps of two different pictures)", fontsize=9)
+    dotted = " (dotted, left: maps of two different pictures)" if any(len(r) for r in reference.values()) else ""
+    axes.set_xlabel(f"layers randomised so far{dotted}", fontsize=9)
     return figure

@@ -18,7 +18,7 @@ from cnnlab.training.views import Views
 def frozen_features(
     run: Run, backbones: Mapping[str, tuple[nn.Module, WeightsReport]], sizes: Sequence[int],
     load: Callable[[int], ImageSet], folds: Sequence[Fold], seed: int = 0,
-) -> tuple[list[float], str]:  # fmt: skip
+) -> tuple[list[np.ndarray], str]:  # fmt: skip
     """A linear classifier on frozen features; backbone, size and strength are chosen within the folds that train it.
 
     Args:
@@ -30,19 +30,19 @@ def frozen_features(
         seed: of the inner folds.
 
     Returns:
-        Test accuracy of each fold, and a sentence on the weights.
+        Whether each test picture of each fold was recognised, bool, and a sentence on the weights.
     """
     features = {}
     for size in sizes:
         pictures = load(size)
         for name, (model, _) in backbones.items():
             features[f"{name} at {size}"] = both_sides(model.eval(), pictures)
-    accuracies, chosen = nested_svm(features, pictures.labels.numpy(), [(f.rest, f.test) for f in folds], seed)
+    right, chosen = nested_svm(features, pictures.labels.numpy(), [(f.rest, f.test) for f in folds], seed)
     print(f"Frozen features, chosen within the other folds: {', '.join(chosen)}", flush=True)
     reports = [report for _, report in backbones.values()]
     run.log_weights(reports[0])
     run.set_tags({"pretrained.chosen": chosen})
-    return accuracies, " ".join(report.sentence for report in reports)
+    return right, " ".join(report.sentence for report in reports)
 
 
 def both_sides(model: nn.Module, pictures: ImageSet) -> np.ndarray:

@@ -54,12 +54,23 @@ class WeightsReport:
     sentence: str
 
 
-def weights_report(networks: Sequence[Trained], data: FaceSplits) -> WeightsReport:
-    """The rule, what L2 does, and each chosen unit in words."""
+def weights_report(networks: Sequence[Trained], data: FaceSplits, otherwise: str = "") -> WeightsReport:
+    """The rule, what L2 does, and each chosen unit in words.
+
+    Args:
+        networks: with and without L2.
+        data: whom they name.
+        otherwise: the settings in which their training is not that of `facescrub_mlp`.
+    """
+    training = (
+        f"**Training.** Not as `facescrub_mlp` trains its own, but with {otherwise}, and the penalty that each name "
+        "tells. Adam's weight decay is the penalty in the gradient, which is L2, and AdamW's is not; with "
+        "`scaling=local` each unit has one picture. So the accuracies are not those of `facescrub_mlp`."
+    )  # fmt: skip
     sentence = " ".join(_effect(plain, with_l2) for plain, with_l2 in _pairs(networks))
     lines = [
         "# Hidden units", "", f"{sentence} ({data.name}, {len(data.val)} validation faces)", "",
-        f"**Rule.** {RULE.format(apart=APART)}", "",
+        f"**Rule.** {RULE.format(apart=APART)}", "", *([training, ""] if otherwise else []),
         "| network | accuracy on validation | smoothness of all units | of the chosen ones |",
         "| --- | --- | --- | --- |",
         *(_row(network) for network in networks), "",

@@ -1,23 +1,74 @@
-"""What a run stores about networks that name people: accuracies of all seeds, confusions, and the faces they miss."""
+"""What the experiments on faces share: what a run stores about networks that name people, and how one is found again.
+
+Stored are the accuracies of all seeds, confusions, and the faces that are missed.
+"""
 
 import csv
 import io
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from sklearn.metrics import confusion_matrix
+from torch import nn
 
 from cnnlab import plots
-from cnnlab.data.facescrub import FaceSplits
+from cnnlab.data.facescrub import WANTED, FaceSplits
 from cnnlab.data.imageset import ImageSet
+from cnnlab.errors import ConfigError
 from cnnlab.evaluation.comparison import wilson_interval
+from cnnlab.experiment import Experiment
+from cnnlab.models.saved import load_model
 from cnnlab.plots.people import people_sheet
 from cnnlab.reports.text_tables import percent
 from cnnlab.tracking import Run
+from cnnlab.tracking.models import model_file
+from cnnlab.training.views import Views
 
 REGISTERED = "facescrub"
 """The registered network that names people where no other is named."""
 _SHOWN = 12
+
+
+@dataclass(frozen=True)
+class FaceConfig(Experiment):
+    """Settings of every experiment on the faces."""
+
+    least: int = WANTED
+    """pictures that each person must have at least, in all splits together"""
+
+    def __post_init__(self) -> None:
+        if self.least < 1:
+            raise ConfigError(f"least must be at least 1, not {self.least}.")
+
+
+def load_namer(model: str) -> tuple[nn.Module, tuple[str, ...], tuple[int, int], Views]:
+    """A network that names people, their names, the size of its input, and how it looks at a face.
+
+    Args:
+        model: as for `model_file`; empty: the champion that `facescrub_finetune` registered.
+
+    Raises:
+        ConfigError: there is no such network, or it is no classifier of pictures.
+    """
+    try:
+        path = model_file(model or REGISTERED)
+    except ConfigError as error:
+        if model:
+            raise
+        raise ConfigError(
+            "No network for people is registered yet: train one with `mlflow run . -e facescrub_finetune -P data=DIR`, "
+            "or name a run of it with model=RUN_ID."
+        ) from error
+    network, meta = load_model(path)
+    if "classes" not in meta or "size" not in meta:
+        raise ConfigError(f"model={model} does not say which classes it knows; name a run of facescrub_finetune.")
+    return network, tuple(meta["classes"]), tuple(meta["size"]), Views.of(meta, mirror=True)
+
+
+def note_of(data: FaceSplits, *sentences: str) -> str:
+    """For the record: these sentences, and what the data lack or repeat."""
+    return " ".join(sentence for sentence in (*sentences, *data.notes) if sentence)
 
 
 def log_data(run: Run, data: FaceSplits, source: str) -> None:

@@ -5,15 +5,22 @@ A network trained on all folds but i and j judges a configuration for the search
 search which was stopped goes on where it was.
 """
 
+import tempfile
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import optuna
+from torch import nn
 
 from cnnlab.data.folds import Fold
+from cnnlab.data.imageset import ImageSet
+from cnnlab.models.saved import save_model
 from cnnlab.search import LABEL, params_digest, trial_rows
+from cnnlab.tracking import Run
 from cnnlab.training.checkpoint import load_checkpoint, save_checkpoint
+from cnnlab.training.views import Views
 
 
 def pair_fold(folds: Sequence[Fold], outer: int, inner: int) -> Fold:
@@ -59,6 +66,33 @@ class PairCache:
 
 def _key(params: Mapping[str, Any], outer: int, inner: int) -> str:
     return f"{params_digest(params)} {min(outer, inner)} {max(outer, inner)}"
+
+
+# ---- the last trainings ----------------------------------------------------------------------------------------------
+def as_test(history: Sequence[Mapping[str, float]]) -> list[dict[str, float]]:
+    """What followed a last training, and chose nothing in it, under its right name: the fold's test part."""
+    return [{key.replace("val/", "test/"): value for key, value in epoch.items()} for epoch in history]
+
+
+def log_fold_models(
+    run: Run, models: Sequence[nn.Module], views: Sequence[Views], pictures: ImageSet, seed: int
+) -> None:
+    """Store `model_fold_1.pt`, …, whose meta tells pictures and folds, and how its network looks at a picture.
+
+    Args:
+        run: where to.
+        models: of each fold.
+        views: of each fold's network; see `cnnlab.reports.partners.ask_together`.
+        pictures: that they were trained on.
+        seed: that dealt out the folds.
+    """
+    known = {"classes": list(pictures.classes), "size": list(pictures.images.shape[-2:])}
+    known |= {"folds_seed": seed, "data_digest": pictures.digest}
+    with tempfile.TemporaryDirectory() as folder:
+        for number, (model, looks) in enumerate(zip(models, views, strict=True), 1):
+            path = Path(folder) / f"model_fold_{number}.pt"
+            save_model(path, model, known | {"fold": number} | asdict(looks))
+            run.log_file(path)
 
 
 # ---- the studies, fold by fold ---------------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 
 from cnnlab import plots
-from cnnlab.data.artists import five_folds, load_artists
+from cnnlab.data.artists import course_split, five_folds, load_artists
 from cnnlab.data.augment import Augmentation
 from cnnlab.data.folds import Fold
 from cnnlab.data.imageset import ImageSet
@@ -29,6 +29,7 @@ from cnnlab.training.views import SINGLE_VIEW, Views
 BASIS = Training(
     epochs=50, batch_size=10, optimizer="sgd_plain", lr=0.01, monitor="last", precision="32-true", prefetch=0
 )
+Sizes = Callable[[ImageSet, Sequence[Fold]], Mapping[str, int]]
 
 
 @dataclass(frozen=True)
@@ -67,16 +68,41 @@ class PaintingConfig(Experiment):
         return build_model("simple_cnn", num_classes, size=self.size, **self.layout.settings)
 
 
-def load_paintings(config: PaintingConfig, run: Run) -> tuple[ImageSet, list[Fold]]:
+def sizes_of_folds(pictures: ImageSet, folds: Sequence[Fold]) -> dict[str, int]:
+    """Pictures that a training of the first fold learns from, that follow it, and that all folds test together."""
+    return {"train": len(folds[0].train), "val": len(folds[0].val), "test": len(pictures)}
+
+
+def sizes_of_outer(pictures: ImageSet, folds: Sequence[Fold]) -> dict[str, int]:
+    """Of trainings on all folds but the one that tests them, which nothing follows."""
+    return {"train": len(folds[0].rest), "test": len(pictures)}
+
+
+def sizes_of_nesting(pictures: ImageSet, folds: Sequence[Fold]) -> dict[str, int]:
+    """Of a nested cross-validation: what a study chooses by is each of the other folds in turn, so all of them."""
+    return sizes_of_outer(pictures, folds) | {"val": len(folds[0].rest)}
+
+
+def sizes_of_course(config: PaintingConfig, pictures: ImageSet, folds: Sequence[Fold]) -> dict[str, int]:
+    """Of the course's split, which has no test part; `test` is what the folds test together."""
+    course = course_split(pictures.labels, config.seed)
+    return sizes_of_folds(pictures, folds) | {"train": len(course.train), "val": len(course.val)}
+
+
+def load_paintings(config: PaintingConfig, run: Run, sizes: Sizes = sizes_of_folds) -> tuple[ImageSet, list[Fold]]:
     """The pictures and the five folds; `run` stores what they are and examples.
+
+    Args:
+        config: where the pictures are, their size, and the seed that deals out the folds.
+        run: where to.
+        sizes: `(pictures, folds) -> number of pictures of each split`: those that the run's figures are of.
 
     Raises:
         DataError: what `load_artists` refuses.
     """
     pictures = load_artists(config.data, (config.size, config.size), config.quick, config.seed)
     folds = five_folds(pictures.labels, config.seed, classes=pictures.classes)
-    sizes = {"train": len(folds[0].train), "val": len(folds[0].val), "test": len(pictures)}
-    run.log_data(pictures.name, pictures.digest, sizes, config.data)
+    run.log_data(pictures.name, pictures.digest, sizes(pictures, folds), config.data)
     run.log_figure("examples", plots.class_grid(pictures.images, pictures.labels, pictures.classes, per_class=12))
     return pictures, folds
 

@@ -14,16 +14,17 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import nn
 
 from cnnlab.data.folds import Fold
 from cnnlab.data.imageset import ImageSet
-from cnnlab.models.kernel_machine import KernelMachine
+from cnnlab.models.kernel_machine import Committee, KernelMachine
 from cnnlab.models.pretrained import WeightsReport
 from cnnlab.models.saved import load_model, save_model
 from cnnlab.training.checkpoint import load_checkpoint, save_checkpoint
 from cnnlab.training.folds import run_jobs
 from cnnlab.training.kernel_machine import fit_backbone_machine, fit_patch_machine
-from cnnlab.training.views import Views, predict_views
+from cnnlab.training.views import SINGLE_VIEW, Views, predict_views
 
 
 def backbone_machine(
@@ -38,6 +39,22 @@ def backbone_machine(
 def ask_machine(machine: KernelMachine, pictures: ImageSet, views: Views) -> torch.Tensor:
     """Its mean probabilities (N, K) over the views; it sees the mirror image of each itself."""
     return predict_views(machine, pictures, replace(views, mirror=False))[0]
+
+
+def ask_together(model: nn.Module, views: Views, pictures: ImageSet) -> torch.Tensor:
+    """Probabilities (N, K) as the nested study takes them: a network's in all views, a patch machine's in one look.
+
+    Args:
+        model: a network, or a committee of one and a machine.
+        views: of the network.
+        pictures: N.
+    """
+    members = list(model.members) if isinstance(model, Committee) else [model]
+    said = [
+        predict_views(member, pictures, SINGLE_VIEW if isinstance(member, KernelMachine) else views)[0]
+        for member in members
+    ]
+    return torch.stack(said).mean(0)
 
 
 class Partners:

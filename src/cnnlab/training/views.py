@@ -1,7 +1,9 @@
 """Several looks at one image, their probabilities averaged: test-time augmentation of classifiers."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import product
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -31,6 +33,17 @@ class Views:
             raise ConfigError(f"zooms must be magnifications above 0, not {self.zooms}.")
         if self.shift < 0:
             raise ConfigError(f"shift must be 0 pixels or more, not {self.shift}.")
+
+    @classmethod
+    def of(cls, meta: Mapping[str, Any], mirror: bool = False) -> "Views":
+        """What a model's file says, in whose meta the fields of such views are; one look where it says nothing.
+
+        Args:
+            meta: of `cnnlab.models.saved.load_model`.
+            mirror: whether a network whose file says nothing looks at the mirror image too.
+        """
+        zooms = tuple(float(zoom) for zoom in meta.get("zooms", (1.0,)))
+        return cls(bool(meta.get("mirror", mirror)), zooms, int(meta.get("shift", 0)))
 
     def __len__(self) -> int:
         return len(self.zooms) * len(self.shifts) * (2 if self.mirror else 1)
