@@ -70,6 +70,8 @@ STAND_IN_MINUTES = 0.2
 class Config(Experiment):
     """Rank networks on CIFAR-10 under one budget."""
 
+    data: str = "embedded"
+    """`official`, a folder, or `official,FOLDER`: the official pixels if they can be had, else those of the folder"""
     models: tuple[str, ...] = ONE_OF_EACH
     """names in the model registry"""
     budget: Literal["auto", "time", "epochs"] = "auto"

@@ -47,6 +47,8 @@ from cnnlab.training.views import Views, predict_views
 class Config(Experiment):
     """Reach 94 % on CIFAR-10 in the least time."""
 
+    data: str = "embedded"
+    """`official`, a folder, or `official,FOLDER`: the official pixels if they can be had, else those of the folder"""
     widths: tuple[int, int, int] = (64, 256, 256)
     """channels of the network's three stages"""
     depth: int = 2

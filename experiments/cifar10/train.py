@@ -49,6 +49,8 @@ RECIPE = Training(
 class Config(Experiment):
     """Train one network on CIFAR-10."""
 
+    data: str = "embedded"
+    """`official`, a folder, or `official,FOLDER`: the official pixels if they can be had, else those of the folder"""
     model: str = "resnet20"
     """name in the model registry, such as vgg16_bn, resnet18, mobilenet_v2, densenet_bc_100_12"""
     training: Training = RECIPE
