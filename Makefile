@@ -5,7 +5,7 @@ VENV := $(CURDIR)/.venv
 READY := $(VENV)/.ready
 
 ENTRY_POINTS := $(shell sed -n 's/^  \([a-z0-9_]*\):$$/\1/p' MLproject)
-AREAS := face makeup camvid
+AREAS := face makeup camvid cifar10 artists facescrub
 
 .PHONY: setup test lint tables ui $(ENTRY_POINTS)
 

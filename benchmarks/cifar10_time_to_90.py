@@ -120,7 +120,7 @@ def run(config: Config, run: Run) -> Outcome:
     run.log_data(data.name, data.digest, {"train": len(data.train), "val": len(data.val)}, config.data)
     run.set_tags({"pixels": data.pixels})
     began = time.perf_counter()
-    speedrun.whitened(config.ours, data)
+    speedrun.untrained(config.ours, data)
     seconds = time.perf_counter() - began  # `train_once` does it once more, beside the epochs that it times
     _, history = speedrun.train_once(config.ours, data, Run.inactive(), config.seed)
     ours = []

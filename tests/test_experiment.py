@@ -92,6 +92,7 @@ def test_a_run_stores_what_every_run_stores(store):
     assert {"commit", "dirty", "hardware", "data.digest", "entry_point"} <= set(tags)
     assert params["cfg/training.lr"] == "0.0003" and params["cfg/width"] == "3"
     assert run.data.metrics["val_accuracy"] == pytest.approx(0.85)
+    assert run.data.metrics["val_accuracy_std"] == pytest.approx(0.0707), "of the seeds"
     assert {d.dataset.name for d in run.inputs.dataset_inputs} == {"made/train (8)", "made/val (4)"}
     names = {a.path for a in mlflow.MlflowClient().list_artifacts(run.info.run_id)}
     assert {"config.json", "environment.txt", "summary.md"} <= names

@@ -4,17 +4,19 @@
     mlflow run . -e cifar10_rank -P data=official -P budget=epochs -P epochs=200      # on a GPU: equal epochs
 
 On a CPU each network may train for the same `minutes`; how many images that is follows from its speed, measured first
-on real steps. On a GPU each sees the same number of epochs. Recipe, augmentation and batches are the same for all,
-none is tuned. Each network is a child run with its curves; the last state is kept, so that validation chooses nothing
-and test is judged once. The table has accuracy, its 95 % interval, parameters, multiply-adds, training speed, latency
-and memory; networks that their answers on the same test images cannot tell apart share a rank.
+on ten seconds of real steps, and whose training took 10 % more or less is marked. On a GPU each sees the same number of
+epochs. Recipe, augmentation and batches are the same for all, none is tuned. Each network and seed is a child run with
+its curves; the last state is kept, so that validation chooses nothing and test is judged once. The table has accuracy,
+its spread over `seeds` and its 95 % interval, parameters, multiply-adds, training speed, latency and memory; networks
+that their answers on the same test images cannot tell apart share a rank. What diverges is told and has no rank.
 
 A budget of minutes ranks what learns fast on this machine; it says little about what the networks reach at full length.
 The column `elsewhere` has the best figures of public repositories after full trainings, for orientation.
 
 `-P resume=true` continues a stopped ranking, within the network that was training.
 
-Budget on two CPU cores: eleven times `minutes`, and half as much again for measuring and judging.
+Budget on two CPU cores: eleven times `minutes` for each seed, and half as much again for measuring and judging. On the
+stand-in, which ranks nothing, 0.2 minutes for each network at most.
 
 Result: no recorded run yet
 """
@@ -23,10 +25,10 @@ import json
 import statistics
 import time
 from dataclasses import dataclass, field, replace
+from itertools import product
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
 import torch
 from torch import nn
 from train import RECIPE, judge
@@ -37,12 +39,14 @@ from cnnlab.data.cifar10 import VALIDATION, Cifar10, load_cifar10
 from cnnlab.data.imageset import ImageSet
 from cnnlab.data.portions import Portions
 from cnnlab.errors import ConfigError
-from cnnlab.evaluation.comparison import paired_interval, wilson_interval
 from cnnlab.experiment import Experiment, Outcome, checkpoint_path, fingerprint, main
-from cnnlab.models.families import cifar_model, family
+from cnnlab.models.families import check_cifar, cifar_model, family
 from cnnlab.models.registry import model_settings
+from cnnlab.models.speednet import whitened
 from cnnlab.models.trace import trace
 from cnnlab.plots.ranking import accuracy_against_cost
+from cnnlab.reports.ranking import Conditions, Entry, kept_budget, ranking_table
+from cnnlab.reports.text_tables import percent
 from cnnlab.tracking import Run
 from cnnlab.training import Training, fit
 
@@ -57,13 +61,17 @@ ELSEWHERE = {
     "inception_v3": 95.6, "resnext29_8x64d": 96.3, "densenet_bc_100_12": 95.5,
 }  # fmt: skip
 SIZE = (32, 32)
-WARM_UP, TIMED = 2, 5  # steps before the speed is taken, and steps it is taken from
+WARM_UP, TIMED = 2, 5  # steps before the speed is taken, and the first ones, from which follows how many more
+MEASURED = 10.0  # seconds of steps from which the speed is taken
+STAND_IN_MINUTES = 0.2
 
 
 @dataclass(frozen=True)
 class Config(Experiment):
     """Rank networks on CIFAR-10 under one budget."""
 
+    data: str = "embedded"
+    """`official`, a folder, or `official,FOLDER`: the official pixels if they can be had, else those of the folder"""
     models: tuple[str, ...] = ONE_OF_EACH
     """names in the model registry"""
     budget: Literal["auto", "time", "epochs"] = "auto"
@@ -79,6 +87,8 @@ class Config(Experiment):
     augmentation: Augmentation = field(default_factory=lambda: Augmentation(flip=0.5, shift=4))
     validation: int = VALIDATION
     """training images that are kept for validation"""
+    seeds: int = 1
+    """trainings of each network, from seeds seed, seed+1, …; more than one gives mean ± standard deviation"""
 
     def __post_init__(self) -> None:
         if not self.models:
@@ -88,13 +98,15 @@ class Config(Experiment):
         for name, value in (("minutes", self.minutes), ("epochs", self.epochs), ("rounds", self.rounds)):
             if value <= 0:
                 raise ConfigError(f"{name} must be above 0, not {value}.")
+        if self.seeds < 1:
+            raise ConfigError(f"seeds must be at least 1, not {self.seeds}.")
         if self.training.monitor != "last":
             raise ConfigError("training.monitor must be last: under a budget the last state is what is ranked.")
 
     def shrunk(self) -> "Config":
         training = replace(self.training, batch_size=8)
         models = ("resnet20", "shufflenet_v2_x0_5")
-        return replace(self, models=models, minutes=0.01, rounds=1, epochs=1, training=training)
+        return replace(self, models=models, minutes=0.01, rounds=1, epochs=1, seeds=1, training=training)
 
     @property
     def timed(self) -> bool:
@@ -102,67 +114,119 @@ class Config(Experiment):
         return self.budget == "time" or (self.budget == "auto" and not torch.cuda.is_available())
 
 
-@dataclass
-class Entry:
-    """One network and what was measured; `right` is bool (N,) over the test images."""
-
-    name: str
-    figures: dict[str, float]
-    right: np.ndarray
-
-    @property
-    def interval(self) -> tuple[float, float]:
-        """95 % interval of the test accuracy, of so many test images."""
-        return wilson_interval(self.figures["test_accuracy"], len(self.right))
-
-
 def run(config: Config, run: Run) -> Outcome:
     """Train each network under the budget, judge it once, set all side by side."""
+    for name in config.models:
+        check_cifar(name)
     data = load_cifar10(config.data, config.quick, validation=config.validation)
+    config = for_stand_in(config, data)
     run.log_data(data.name, data.digest, data.splits, config.data)
     run.set_tags({"pixels": data.pixels})
     run.log_figure("examples_train", plots.class_grid(data.train.images, data.train.labels, data.train.classes))
-    entries, checkpoints = [], []
-    for name in config.models:
-        with run.child(name, {"model": name, "family": family(name), "pixels": data.pixels}) as child:
-            entry, kept = rank_one(config, data, name, child)
-        entries.append(entry)
+    under = conditions(config, data)
+    found: dict[str, Entry] = {}
+    entries: list[Entry] = []
+    diverged: list[str] = []
+    checkpoints: list[Path] = []
+    # seed after seed, so that a stopped ranking of several seeds has all networks and not all seeds of one
+    for seed, name in product(range(config.seed, config.seed + config.seeds), config.models):
+        if name in diverged:  # with an earlier seed
+            continue
+        title = name if config.seeds == 1 else f"{name} seed {seed}"
+        tags = {"model": name, "family": family(name), "pixels": data.pixels, "seed": str(seed)}
+        with run.child(title, tags) as child:
+            entry, kept = rank_one(replace(config, seed=seed, seeds=1), data, name, child)
         checkpoints += kept
-        accuracy, images = entry.figures["test_accuracy"], entry.figures["images_seen"]
-        print(f"{name}: {100 * accuracy:.2f} % of test after {images:,.0f} images", flush=True)
-        entries.sort(key=lambda e: -e.figures["test_accuracy"])
-        run.log_text("ranking.md", table(entries, config, data))  # what there is by now can be read while it goes on
-        run.log_figure("accuracy_against_cost", accuracy_against_cost([_row(e) for e in entries]))
-    run.log_figure("test_accuracy", plots.accuracies(
-        [{**_row(e), "mean": e.figures["test_accuracy"], "values": ()} for e in entries],
-        f"test accuracy, {len(data.test)} images",
-    ))  # fmt: skip
-    run.log_arrays("right.npz", {e.name: e.right for e in entries})
-    print(table(entries, config, data), flush=True)
+        if entry is None:
+            diverged.append(name)
+            found.pop(name, None)
+            print(f"{title}: diverged, and is left out of the ranks", flush=True)
+        else:
+            found[name] = found[name].join(entry) if name in found else entry
+            images = entry.figures["images_seen"][0]
+            print(f"{title}: {100 * entry.accuracy:.2f} % of test after {images:,.0f} images", flush=True)
+        entries = sorted(found.values(), key=lambda e: -e.accuracy)
+        # what there is by now can be read while it goes on
+        run.log_text("ranking.md", ranking_table(entries, under, ELSEWHERE, diverged))
+        if entries:
+            run.log_figure("accuracy_against_cost", accuracy_against_cost([_row(e) for e in entries]))
+    print(ranking_table(entries, under, ELSEWHERE, diverged), flush=True)
+    if entries:
+        values = [e.figures["test_accuracy"] if config.seeds > 1 else () for e in entries]
+        rows = [{**_row(e), "mean": e.accuracy, "values": v} for e, v in zip(entries, values, strict=True)]
+        run.log_figure("test_accuracy", plots.accuracies(rows, f"test accuracy, {len(data.test)} images"))
+        run.log_arrays("right.npz", {e.name: e.right for e in entries})
     for path in checkpoints:
         path.unlink(missing_ok=True)
-    metrics = {f"{key}_{e.name}": value for e in entries for key, value in e.figures.items()}
-    best = entries[0]
+    metrics: dict[str, float | list[float]] = {f"{k}_{e.name}": v for e in entries for k, v in e.figures.items()}
+    if diverged:
+        metrics["networks_diverged"] = float(len(diverged))
     return Outcome(
-        metrics,
-        f"{stated(config)} First of {len(entries)}: {best.name}, {100 * best.figures['test_accuracy']:.2f} % of "
-        f"{len(data.test)} test images ({data.pixels}); the table is ranking.md.",
-        [config.seed], note="" if data.pixels == "official" else f"{data.pixels}, not the official pixels",
+        metrics, summary(entries, under, diverged), list(range(config.seed, config.seed + config.seeds)),
+        note="" if data.pixels == "official" else f"{data.pixels}, not the official pixels",
     )  # fmt: skip
 
 
-def rank_one(config: Config, data: Cifar10, name: str, child: Run) -> tuple[Entry, list[Path]]:
-    """Train one network under the budget and judge it; also the files to remove when the ranking is complete."""
+def for_stand_in(config: Config, data: Cifar10) -> Config:
+    """The settings, with less time where it would go into a few hundred crops of photographs that stand in."""
+    if not (data.embedded and config.timed and config.minutes > STAND_IN_MINUTES):
+        return config
+    print(
+        f"{len(data.train)} crops of photographs stand in for CIFAR-10 and rank nothing: {STAND_IN_MINUTES:g} minutes "
+        f"for each network instead of {config.minutes:g}; name the images by data=.", flush=True,
+    )  # fmt: skip
+    return replace(config, minutes=STAND_IN_MINUTES)
+
+
+def conditions(config: Config, data: Cifar10) -> Conditions:
+    """What the networks are ranked under."""
+    budget = f"Equal epochs, {config.epochs} for each network."
+    if config.timed:
+        budget = f"Equal training time, {config.minutes:g} minutes for each network."
+    seconds = 60 * config.minutes if config.timed else 0.0
+    return Conditions(budget, seconds, config.seeds, len(data.train), len(data.test), data.pixels)
+
+
+def summary(entries: list[Entry], under: Conditions, diverged: list[str]) -> str:
+    """The ranking in a few sentences."""
+    words = [under.budget]
+    if entries:
+        shown = percent(entries[0].figures["test_accuracy"], "seeds", 2)
+        words.append(
+            f"First of {len(entries)}: {entries[0].name}, {shown} of {under.judged} test images ({under.pixels}); the "
+            "table is ranking.md."
+        )
+    if kept := kept_budget(entries, under.seconds):
+        words.append(kept)
+    if diverged:
+        words.append(f"Diverged: {', '.join(diverged)}.")
+    return " ".join(words)
+
+
+def rank_one(config: Config, data: Cifar10, name: str, child: Run) -> tuple[Entry | None, list[Path]]:
+    """Train one network under the budget with one seed and judge it.
+
+    Returns what was measured, None if its training diverged, and the files to remove when the ranking is complete.
+    """
     torch.manual_seed(config.seed)
-    model = cifar_model(name, len(data.train.classes))
+    model = whitened(cifar_model(name, len(data.train.classes)), data.train.images)
     stamp = fingerprint(replace(config, models=(name,)), data.digest)
     checkpoint = checkpoint_path(f"cifar10_rank_{name}", stamp, config.resume)
     plan = checkpoint.with_suffix(".json")
     train, training = planned(config, data.train, name, plan)
-    history = fit(
-        model, train, data.val, training, seed=config.seed, transform=config.augmentation, checkpoint=checkpoint,
-        fingerprint=stamp, title=name, on_epoch=lambda epoch, values: child.log_metrics(values, epoch),
-    ).history  # fmt: skip
+    kept, told = [checkpoint, plan], json.loads(plan.read_text())
+    if "diverged" in told:  # before the ranking was stopped: it would again
+        child.set_tags(told)
+        return None, kept
+    try:
+        history = fit(
+            model, train, data.val, training, seed=config.seed, transform=config.augmentation, checkpoint=checkpoint,
+            fingerprint=stamp, title=name, on_epoch=lambda epoch, values: child.log_metrics(values, epoch),
+        ).history  # fmt: skip
+    except FloatingPointError as error:
+        plan.write_text(json.dumps(told | {"diverged": str(error)}))
+        child.set_tags({"diverged": error})
+        return None, kept
     child.log_figure("curves", plots.learning_curves(history, best_by="epoch", mode="max"))
     _, right = judge(child, model, data.test)
     seconds = sum(epoch["epoch_seconds"] for epoch in history)
@@ -174,33 +238,43 @@ def rank_one(config: Config, data: Cifar10, name: str, child: Run) -> tuple[Entr
         "images_seen": float(len(train) * len(history)), "memory_mb": max(epoch["memory_mb"] for epoch in history),
     }  # fmt: skip
     child.log_metrics(figures)
-    return Entry(name, figures, right), [checkpoint, plan]
+    return Entry(name, {key: [value] for key, value in figures.items()}, right[None]), kept
 
 
 def planned(config: Config, train: ImageSet, name: str, plan: Path) -> tuple[Any, Training]:
     """What a network is trained on in an epoch, and for how many: by its speed, or the whole set.
 
-    The speed is kept beside the checkpoint: a resumed training goes on as it was planned.
+    The plan is kept beside the checkpoint: a resumed training goes on as it was planned.
     """
+    if not (config.resume and plan.exists()):
+        told = {}
+        if config.timed:
+            told = {"images_per_second": training_speed(cifar_model(name, len(train.classes)), train, config)}
+        plan.parent.mkdir(parents=True, exist_ok=True)
+        plan.write_text(json.dumps(told))
     if not config.timed:
         return train, replace(config.training, epochs=config.epochs)
-    if not (config.resume and plan.exists()):
-        speed = training_speed(cifar_model(name, len(train.classes)), train, config)
-        plan.parent.mkdir(parents=True, exist_ok=True)
-        plan.write_text(json.dumps({"images_per_second": speed}))
     speed = json.loads(plan.read_text())["images_per_second"]
     size = max(config.training.batch_size, round(speed * 60 * config.minutes / config.rounds))
     return Portions(train, size, config.seed), replace(config.training, epochs=config.rounds)
 
 
 def training_speed(model: nn.Module, train: ImageSet, config: Config) -> float:
-    """Images per second of real training steps, after some that do not count."""
-    size, seconds = config.training.batch_size, []
-    for steps in (WARM_UP, TIMED):
-        short = replace(config.training, epochs=1)
-        history = fit(model, Portions(train, size * steps), train.take([0, 1]), short, transform=config.augmentation)
-        seconds.append(history.history[0]["epoch_seconds"])
-    return size * TIMED / seconds[-1]
+    """Images per second of real training steps: so many as take `MEASURED` seconds, after some that do not count.
+
+    Of a short budget a tenth is measured. The rate is next to nothing: it costs no time, and a network that diverges
+    is to do so in its training.
+    """
+    size, short = config.training.batch_size, replace(config.training, epochs=1, lr=1e-9)
+
+    def timed(steps: int) -> float:
+        some = Portions(train, size * steps)
+        return fit(model, some, train.take([0, 1]), short, transform=config.augmentation).history[0]["epoch_seconds"]
+
+    timed(WARM_UP)
+    wanted = min(MEASURED, 60 * config.minutes / 10)
+    steps = max(TIMED, round(TIMED * wanted / timed(TIMED)))
+    return size * steps / timed(steps)
 
 
 @torch.no_grad()
@@ -217,54 +291,8 @@ def latency(model: nn.Module, images: ImageSet, repetitions: int = 20) -> float:
     return statistics.median(times[3:])
 
 
-# ---- the table -------------------------------------------------------------------------------------------------------
-def ranks(entries: list[Entry]) -> list[int]:
-    """Rank of each entry (sorted, best first); it shares the rank above where no difference to its first is shown."""
-    out, leader = [], 0
-    for place, entry in enumerate(entries):
-        low, _ = paired_interval(entry.right[None], entries[leader].right[None])
-        if place and low > 0:
-            leader = place
-        out.append(leader + 1)
-    return out
-
-
-def stated(config: Config) -> str:
-    """The budget in words."""
-    if config.timed:
-        return f"Equal training time, {config.minutes:g} minutes for each network."
-    return f"Equal epochs, {config.epochs} for each network."
-
-
-def table(entries: list[Entry], config: Config, data: Cifar10) -> str:
-    """The ranking as Markdown."""
-    lines = [
-        "# CIFAR-10 under one budget", "",
-        f"{stated(config)} Pixels: {data.pixels}. {len(data.train)} training images, {len(data.test)} test images "
-        "judged once, one seed. Networks share a rank where the 95 % interval of their difference on the same test "
-        "images has zero in it; another seed may move an accuracy by more than that. Memory is the peak in training, "
-        "on a CPU that of the whole process, libraries and data set included. `elsewhere` has the best figures of "
-        "public repositories after full trainings on the official pixels: not measured here.", "",
-        "| rank | network | paper | test accuracy, % | 95 % interval | val, % | parameters, M | multiply-adds, M | "
-        "training, s | train images/s | images seen | latency, ms | memory, MB | % per minute | elsewhere, % |",
-        "|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|",
-    ]  # fmt: skip
-    for rank, entry in zip(ranks(entries), entries, strict=True):
-        f = entry.figures
-        low, high = entry.interval
-        lines.append(
-            f"| {rank} | {entry.name} | {family(entry.name)} | {100 * f['test_accuracy']:.2f} | {100 * low:.2f}–"
-            f"{100 * high:.2f} | {100 * f['val_accuracy']:.2f} | {f['parameters'] / 1e6:.2f} | "
-            f"{f['multiply_adds'] / 1e6:.1f} | {f['train_seconds']:.0f} | {f['train_images_per_second']:.0f} | "
-            f"{f['images_seen']:.0f} | "
-            f"{f['latency_ms']:.1f} | {f['memory_mb']:.0f} | "
-            f"{100 * f['test_accuracy'] / (f['train_seconds'] / 60):.1f} | {ELSEWHERE.get(entry.name, '–')} |"
-        )
-    return "\n".join(lines) + "\n"
-
-
 def _row(entry: Entry) -> dict[str, Any]:
-    return {"name": entry.name, "interval": entry.interval, **entry.figures}
+    return {"name": entry.name, "interval": entry.interval, **entry.means}
 
 
 if __name__ == "__main__":

@@ -35,19 +35,20 @@ from cnnlab.data.cifar10 import Cifar10, load_cifar10
 from cnnlab.errors import ConfigError
 from cnnlab.experiment import Experiment, Outcome, main
 from cnnlab.models import build_model
+from cnnlab.models.speednet import whitened
 from cnnlab.reports.classifier import log_classifier
 from cnnlab.reports.text_tables import percent
 from cnnlab.tracking import Run
 from cnnlab.training import Fit, Training, fit
 from cnnlab.training.views import Views, predict_views
 
-WHITENED = 5000  # images, or somewhat more, from which the first layer is computed
-
 
 @dataclass(frozen=True)
 class Config(Experiment):
     """Reach 94 % on CIFAR-10 in the least time."""
 
+    data: str = "embedded"
+    """`official`, a folder, or `official,FOLDER`: the official pixels if they can be had, else those of the folder"""
     widths: tuple[int, int, int] = (64, 256, 256)
     """channels of the network's three stages"""
     depth: int = 2
@@ -118,7 +119,7 @@ def train_once(config: Config, data: Cifar10, run: Run, seed: int) -> tuple[nn.M
     """Whiten and train; the first seed's metrics are the run's own, those of the others carry the seed."""
     prefix = "" if seed == config.seed else f"seed_{seed}/"
     torch.manual_seed(seed)
-    model = whitened(config, data)
+    model = untrained(config, data)
     history = fit(
         model, AlternatingFlips(data.train, seed), data.val, config.training, seed=seed,
         transform=config.augmentation, title=f"seed {seed}",
@@ -127,10 +128,10 @@ def train_once(config: Config, data: Cifar10, run: Run, seed: int) -> tuple[nn.M
     return model, history
 
 
-def whitened(config: Config, data: Cifar10) -> nn.Module:
-    """The untrained network, its first layer computed from images of all classes (folders come class by class)."""
+def untrained(config: Config, data: Cifar10) -> nn.Module:
+    """The network with its first layer computed."""
     model = build_model("speednet", len(data.train.classes), widths=config.widths, depth=config.depth)
-    return model.whiten(data.train.images[:: max(1, len(data.train) // WHITENED)])
+    return whitened(model, data.train.images)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,9 @@
 5,000 of the 50,000 training images are kept for validation and choose the epoch; the 10,000 test images are judged
 once, at the end. Networks that were made for ImageNet get the stem that their module describes for images of 32x32.
 SGD with momentum and weight decay, one-cycle schedule, mirrored and shifted images; every setting can be given, such
-as `-P training.epochs=200`. The run says which pixels it saw: image folders of JPEG files are not the official ones.
+as `-P training.epochs=200`, `-P aux_logits=true` for the heads of the Inceptions, `-P alternate=true` for mirror images
+by turns, or `-P views.mirror=true` for test images seen from both sides. The run says which pixels it saw: image
+folders of JPEG files are not the official ones.
 
 Budget: minutes on a GPU; on two CPU cores take a small network, few epochs, or `-P resume=true` day by day.
 `cifar10_rank` compares the eleven papers under one budget.
@@ -18,21 +20,24 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
-from sklearn.metrics import confusion_matrix
 from torch import nn
 
 from cnnlab import plots
+from cnnlab.data.alternating import AlternatingFlips
 from cnnlab.data.augment import Augmentation
 from cnnlab.data.cifar10 import VALIDATION, Cifar10, load_cifar10
 from cnnlab.data.imageset import ImageSet
 from cnnlab.errors import ConfigError
+from cnnlab.evaluation.classification import classification_report
 from cnnlab.experiment import Experiment, Outcome, checkpoint_path, fingerprint, main
-from cnnlab.models.families import cifar_model, family
-from cnnlab.models.registry import model_settings
+from cnnlab.models.families import check_cifar, cifar_model, family
+from cnnlab.models.registry import list_models, model_settings
+from cnnlab.models.speednet import whitened
 from cnnlab.reports.classifier import log_classifier
 from cnnlab.reports.text_tables import percent
 from cnnlab.tracking import Run
 from cnnlab.training import Fit, Training, fit, predict
+from cnnlab.training.views import SINGLE_VIEW, Views, predict_views
 
 RECIPE = Training(
     epochs=30, batch_size=128, optimizer="sgd", lr=0.1, weight_decay=5e-4, schedule="one_cycle", monitor="val/accuracy",
@@ -44,19 +49,35 @@ RECIPE = Training(
 class Config(Experiment):
     """Train one network on CIFAR-10."""
 
+    data: str = "embedded"
+    """`official`, a folder, or `official,FOLDER`: the official pixels if they can be had, else those of the folder"""
     model: str = "resnet20"
     """name in the model registry, such as vgg16_bn, resnet18, mobilenet_v2, densenet_bc_100_12"""
     training: Training = RECIPE
     augmentation: Augmentation = field(default_factory=lambda: Augmentation(flip=0.5, shift=4))
     validation: int = VALIDATION
     """training images that are kept for validation"""
+    alternate: bool = False
+    """mirror images by turns, every second epoch, in place of augmentation.flip"""
+    aux_logits: bool = False
+    """train the auxiliary heads of googlenet, inception_v3 or inception_v4 too"""
+    views: Views = SINGLE_VIEW
+    """from how many sides a validation or test image is looked at"""
     seeds: int = 1
     """number of trainings from seeds seed, seed+1, …; more than one gives mean ± standard deviation"""
 
     def __post_init__(self) -> None:
         if self.seeds < 1:
             raise ConfigError(f"seeds must be at least 1, not {self.seeds}.")
-        model_settings(self.model)  # an unknown name ends here, before the data are read
+        known = model_settings(self.model)  # an unknown name ends here, before the data are read
+        if self.aux_logits and "aux_logits" not in known:
+            having = ", ".join(name for name in list_models() if "aux_logits" in model_settings(name))
+            raise ConfigError(f"aux_logits=true: {self.model} has no auxiliary heads; these have: {having}.")
+
+    @property
+    def network(self) -> dict[str, bool]:
+        """Settings of the network."""
+        return {"aux_logits": True} if self.aux_logits else {}
 
     def shrunk(self) -> "Config":
         return replace(self, training=replace(self.training, epochs=1, batch_size=8), seeds=1)
@@ -64,6 +85,7 @@ class Config(Experiment):
 
 def run(config: Config, run: Run) -> Outcome:
     """Train with each seed; validation chooses the epoch, test is judged at the end."""
+    check_cifar(config.model, **config.network)
     data = load_cifar10(config.data, config.quick, validation=config.validation)
     run.log_data(data.name, data.digest, data.splits, config.data)
     run.set_tags({"model": config.model, "family": family(config.model), "pixels": data.pixels})
@@ -73,7 +95,7 @@ def run(config: Config, run: Run) -> Outcome:
     for seed in seeds:
         model, history = train_once(config, data, run, seed)
         for split in (data.val, data.test):
-            _, right = judge(run, model, split, _suffix(config, seed))
+            _, right = judge(run, model, split, _suffix(config, seed), config.views)
             metrics[f"{split.split}_accuracy"].append(float(right.mean()))
         speeds = sorted(epoch["images_per_second"] for epoch in history.history)
         metrics["train_images_per_second"].append(speeds[len(speeds) // 2])
@@ -85,7 +107,8 @@ def run(config: Config, run: Run) -> Outcome:
         metrics | {"parameters": float(parameters)},
         f"{config.model} ({parameters / 1e6:.2f} million parameters): "
         f"{percent(metrics['test_accuracy'], 'seeds', 2)} of {len(data.test)} test images right ({data.pixels}), "
-        f"epoch chosen on {len(data.val)} validation images.",
+        f"epoch chosen on {len(data.val)} validation images"
+        + (f", each image seen in {len(config.views)} views." if config.views != SINGLE_VIEW else "."),
         seeds, variant=config.model,
         note="" if data.pixels == "official" else f"{data.pixels}, not the official pixels",
     )  # fmt: skip
@@ -95,10 +118,13 @@ def train_once(config: Config, data: Cifar10, run: Run, seed: int) -> tuple[nn.M
     """One training; the first seed's curves are the run's own, those of the others carry the seed in their names."""
     prefix = "" if seed == config.seed else f"seed_{seed}/"
     torch.manual_seed(seed)
-    model = cifar_model(config.model, len(data.train.classes))
+    model = whitened(cifar_model(config.model, len(data.train.classes), **config.network), data.train.images)
+    train, augmentation = data.train, config.augmentation
+    if config.alternate:
+        train, augmentation = AlternatingFlips(train, seed), replace(augmentation, flip=0.0)
     stamp = fingerprint(replace(config, seed=seed, seeds=1), data.digest)
     history = fit(
-        model, data.train, data.val, config.training, seed=seed, transform=config.augmentation,
+        model, train, data.val, config.training, seed=seed, transform=augmentation,
         checkpoint=checkpoint_path(f"cifar10_train_{config.model}", stamp, config.resume), fingerprint=stamp,
         on_epoch=lambda epoch, values: run.log_metrics({prefix + k: v for k, v in values.items()}, epoch),
         title=f"{config.model} seed {seed}",
@@ -108,12 +134,18 @@ def train_once(config: Config, data: Cifar10, run: Run, seed: int) -> tuple[nn.M
     return model, history
 
 
-def judge(run: Run, model: nn.Module, split: ImageSet, suffix: str = "") -> tuple[torch.Tensor, np.ndarray]:
-    """Logits (N, 10) on a split, and whether each image is recognised, bool (N,); the confusion matrix is stored."""
-    outputs, labels = predict(model, split)
+def judge(
+    run: Run, model: nn.Module, split: ImageSet, suffix: str = "", views: Views = SINGLE_VIEW
+) -> tuple[torch.Tensor, np.ndarray]:
+    """Logits (N, 10) on a split, probabilities if there are several views, and what is recognised, bool (N,).
+
+    The confusion matrix is stored, and precision, recall and F1 of every class.
+    """
+    outputs, labels = predict(model, split) if views == SINGLE_VIEW else predict_views(model, split, views)
     answers = outputs.argmax(1)
-    matrix = confusion_matrix(labels, answers, labels=range(len(split.classes)))
-    run.log_figure(f"confusion_{split.split}{suffix}", plots.confusion_matrix(matrix, split.classes))
+    report = classification_report(labels.numpy(), answers.numpy(), split.classes)
+    run.log_figure(f"confusion_{split.split}{suffix}", plots.confusion_matrix(report.confusion, split.classes))
+    run.log_text(f"classification_{split.split}{suffix}.md", report.table() + "\n")
     return outputs, (answers == labels).numpy()
 
 

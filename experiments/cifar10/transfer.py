@@ -49,6 +49,8 @@ SCENARIOS: dict[str, dict[str, Any]] = {
 class Config(Experiment):
     """Compare ways of using a pretrained network on CIFAR-10."""
 
+    data: str = "embedded"
+    """`official`, a folder, or `official,FOLDER`: the official pixels if they can be had, else those of the folder"""
     backbone: str = "efficientnet_lite0"
     """name in the model registry"""
     weights: str = "auto"

@@ -10,14 +10,14 @@ become detections (whose score counts, one correction or two); the test photogra
 detectors: average precision at IoU 0.5 and 0.75 with the 95 % interval of the difference over photographs, and
 milliseconds per image, one image at a time.
 
-What the first stage has seen: the released detector was trained on the train photographs of this very split (the one of
-seed 0), and its epoch and threshold were chosen on val. The split therefore stays that of seed 0 whatever `seed` is, so
-that no stage ever saw a test photograph; `seed` draws the head's weights and the order of its training. On the train
-photographs proposals might fit better than on new ones; so the head also learns from shifted copies of the true boxes,
-and the run measures how well proposals fit the faces of train and of val (`train_proposal_iou`, `val_proposal_iou`).
-`-P detector=` names another first stage. People whom nobody annotated count as background for both detectors. On
-photographs of another source than the detector's, a part of any gain is that the second stage learns where these boxes
-let a face end.
+What the first stage has seen: with the photographs that its card names, the released detector was trained on the train
+ones of this very split (seed 0's), its epoch and threshold chosen on val. The split therefore stays seed 0's whatever
+`seed` is, so that no stage ever saw a test photograph; `seed` draws the head's weights and the order of its training.
+On the train photographs proposals might fit better than on new ones; so the head also learns from shifted copies of the
+true boxes, and the run measures how well proposals fit the faces of train and of val (`train_proposal_iou`,
+`val_proposal_iou`). `-P detector=` names another first stage. People whom nobody annotated count as background for both
+detectors. On photographs of another source than the detector's, a part of any gain is that the second stage learns
+where these boxes let a face end.
 
 Budget on two CPU cores, 630 train photographs and their mirror images, 3 seeds: about 10 minutes, most of it the
 backbone's features, which are made once.
@@ -25,7 +25,6 @@ backbone's features, which are made once.
 Result: no recorded run yet
 """
 
-import os
 import tempfile
 import time
 from collections.abc import Sequence
@@ -49,7 +48,7 @@ from cnnlab.experiment import Experiment, Outcome, checkpoint_path, fingerprint,
 from cnnlab.models.pretrained import pretrained_model
 from cnnlab.plots.boxes import ap_by_overlap
 from cnnlab.tracking import Run
-from cnnlab.tracking.models import detector_file
+from cnnlab.tracking.models import RELEASED, detector_file, released_on
 from cnnlab.training import Training, fit
 
 SPLIT_SEED = 0  # the released detector's: another split would put photographs it was trained on into test
@@ -152,8 +151,15 @@ def run(config: Config, run: Run) -> Outcome:
         f"Chosen on val: {_words(rcnn.verdict)}."
     )
     run.log_text("comparison.md", f"# Window detector and second stage\n\n{sentence}\n\nOn val:\n\n{table}\n")
-    note = "The released detector was trained on these train photographs; no stage was trained on val or test ones."
-    return Outcome(metrics, sentence, seeds, note=note if config.detector == "released" and not data.embedded else "")
+    note = seen_by_detector(data.digest) if config.detector == "released" and not data.embedded else ""
+    return Outcome(metrics, sentence, seeds, note=note)
+
+
+def seen_by_detector(digest: str) -> str:
+    """What the released detector has seen of photographs with this digest."""
+    if digest == released_on(RELEASED):
+        return "The released detector was trained on these train photographs; no stage was trained on val or test ones."
+    return "The released detector was trained on other photographs; the second stage alone learnt from these."
 
 
 # ---- training and choosing -------------------------------------------------------------------------------------------
@@ -321,13 +327,13 @@ def _best_overlap(found: Detections, photo: Photo) -> float:
 def log_head(run: Run, rcnn: RCNN, head: RoIHead, config: Config) -> None:
     """Store the head with the range of its features and the settings that it belongs to."""
     content = {
-        "head": head.state_dict(), "low": rcnn.low, "span": rcnn.span, "roi": asdict(config.roi),
+        "head": head.cpu().state_dict(), "low": rcnn.low, "span": rcnn.span, "roi": asdict(config.roi),
         "verdict": asdict(rcnn.verdict), "backbone": config.backbone, "detector": config.detector,
     }  # fmt: skip
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "second_stage.pt"
         torch.save(content, path)
-        run.log_file(Path(os.fspath(path)))
+        run.log_file(path)
 
 
 if __name__ == "__main__":

@@ -102,8 +102,7 @@ def run(config: Config, run: Run) -> Outcome:
     if not annotated:
         boxes, scores = detector.detect_multi_scale(photo.image)
         truths = torch.from_numpy(boxes if len(boxes) else found.boxes[:1].numpy())
-    overlaps = iou(found.boxes, truths)
-    face = int(overlaps.max(dim=0).values.argmax())  # the face that is shown from near
+    face = face_to_show(found, truths)
     metrics = {"image_windows": float(len(found.boxes)), "image_faces": float(len(truths))}
     metrics |= show_overlap(run, photo, truths[face], found)
     metrics |= show_anchors(run, photo, truths, face, config)
@@ -223,11 +222,22 @@ def show_anchors(run: Run, photo: Photo, truths: Tensor, face: int, config: Conf
             "image_best_anchor_iou": float(overlap.max())}  # fmt: skip
 
 
-def show_regression(run: Run, photo: Photo, truths: Tensor, face: int, found: Windows) -> dict[str, float]:
-    """Windows on faces before and after regression; near one face, and one window in numbers."""
+def on_faces(found: Windows, truths: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Which windows (N,) are surely on a face, bool, or else fit one best; whose face each is on; how much of it."""
     near, whose = iou(found.boxes, truths).max(dim=1)
     on_face = (near >= SURE) & (found.scores >= SURE)
-    on_face = on_face if on_face.any() else near >= near.max()
+    return on_face if on_face.any() else near >= near.max(), whose, near
+
+
+def face_to_show(found: Windows, truths: Tensor) -> int:
+    """Number of the face that is shown from near: of those with windows on them the one that is met best."""
+    on_face, whose, near = on_faces(found, truths)
+    return int(whose[on_face][near[on_face].argmax()])
+
+
+def show_regression(run: Run, photo: Photo, truths: Tensor, face: int, found: Windows) -> dict[str, float]:
+    """Windows on faces before and after regression; near one face, and one window in numbers."""
+    on_face, whose, _ = on_faces(found, truths)
     before, after = (
         iou(boxes[on_face], truths).gather(1, whose[on_face][:, None]).mean()
         for boxes in (found.windows, found.boxes)

@@ -102,8 +102,9 @@ def execute(
             run.set_tags({"error": error})
             raise
         seconds = time.time() - run.began
-        means = {name: m["mean"] for name, m in aggregate(_lists(outcome.metrics)).items()}
-        run.log_metrics({"seconds": seconds, **means})
+        figures = aggregate(_lists(outcome.metrics))
+        spreads = {f"{name}_std": m["std"] for name, m in figures.items() if m["n"] > 1}
+        run.log_metrics({"seconds": seconds, **{name: m["mean"] for name, m in figures.items()}, **spreads})
         run.set_tags({"summary": outcome.summary})
         run.log_text("summary.md", f"# {entry_point}\n\n{outcome.summary}\n")
         if config.record:

@@ -1,7 +1,8 @@
 import pytest
 import torch
+import torch.nn.functional as F
 
-from cnnlab.data.augment import Augmentation, _rotate
+from cnnlab.data.augment import Augmentation, _rotate, _shift
 from cnnlab.data.resample import resized_crops
 from cnnlab.errors import ConfigError
 
@@ -17,6 +18,21 @@ def images(n=6, height=52, width=44):
 
 def test_off_by_default():
     torch.testing.assert_close(Augmentation()(images()), images().float() / 255)
+
+
+def test_shifted_images_are_slices_of_the_padded_ones():
+    x, largest = images(64, 12, 9).float(), 3
+    corners = torch.randint(0, 2 * largest + 1, (64, 2), generator=torch.Generator().manual_seed(5)).tolist()
+    padded = F.pad(x, (largest,) * 4, mode="replicate")
+    expected = torch.stack([padded[i, :, v : v + 12, u : u + 9] for i, (v, u) in enumerate(corners)])
+    assert torch.equal(_shift(x, largest, torch.Generator().manual_seed(5)), expected)
+    across = x.permute(0, 1, 3, 2)  # not contiguous
+    assert torch.equal(_shift(across, 2, torch.Generator().manual_seed(1)),
+                       _shift(across.contiguous(), 2, torch.Generator().manual_seed(1)))  # fmt: skip
+    picture = torch.arange(6.0).view(1, 1, 2, 3).expand(40, 3, 2, 3)
+    seen = {tuple(one[0].flatten().tolist()) for one in _shift(picture, 1, torch.Generator().manual_seed(0))}
+    assert (0.0, 0.0, 1.0, 0.0, 0.0, 1.0) in seen, "down and right by one, the corner repeated"
+    assert len(seen) == 9
 
 
 def test_everything_keeps_shape_and_range_and_follows_the_generator():

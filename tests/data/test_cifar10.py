@@ -79,6 +79,33 @@ def test_folders_of_images_say_so_and_are_decoded_once(tmp_path, monkeypatch):
     assert len(changed.test) == 41 and changed.digest != data.digest
 
 
+def test_the_folder_serves_where_the_official_pixels_cannot_be_had(tmp_path, monkeypatch, unchecked, capsys):
+    monkeypatch.setenv("CNNLAB_CACHE", str(tmp_path / "cache"))
+    folders(tmp_path / "small")
+    with monkeypatch.context() as offline:
+        offline.setattr("cnnlab.data.cifar10.CIFAR10", unreachable)
+        data = load_cifar10(f"official,{tmp_path / 'small'}", validation=20)
+        with pytest.raises(DataError, match="no route to host"):
+            load_cifar10("official")
+        with pytest.raises(DataError, match="nowhere: neither cifar-10-batches-py/"):
+            load_cifar10(f"official,{tmp_path / 'nowhere'}")
+    assert data.pixels == "folders of images (.png)"
+    said = capsys.readouterr().out.splitlines()[0]
+    assert "official pixels could not be had" in said and said.endswith(f"{tmp_path / 'small'} is read in their place.")
+    batches(tmp_path / "cache/cifar10/cifar-10-batches-py")
+    assert load_cifar10(f"official,{tmp_path / 'small'}", validation=20).pixels == "official"
+    assert not capsys.readouterr().out
+    with pytest.raises(DataError, match="names no folder behind the comma"):
+        load_cifar10("official,")
+
+
+def unreachable(*args, **settings):
+    raise OSError("no route to host")
+
+
+unreachable.base_folder = "cifar-10-batches-py"
+
+
 def test_what_is_not_cifar10_is_named(tmp_path, monkeypatch):
     monkeypatch.setenv("CNNLAB_CACHE", str(tmp_path / "cache"))
     with pytest.raises(DataError, match="neither cifar-10-batches-py/ .* nor train/ and test/"):

@@ -113,6 +113,25 @@ def test_decisions(rcnn, photo):
     assert edge.min() >= 0 and edge[:, 2].max() <= 160 and edge[:, 3].max() <= 120
 
 
+def test_the_head_may_be_on_another_device_and_compute_in_another_precision(rcnn, photo):
+    """Training leaves the head on the GPU; backbone, proposals and detections stay where they were."""
+
+    class Elsewhere(Oracle):
+        def __init__(self):
+            super().__init__()
+            self.weight, self.seen = nn.Parameter(torch.zeros(1, device="meta")), None
+
+        def forward(self, features):
+            self.seen = features.device
+            return super().forward(features).bfloat16()
+
+    head = Elsewhere()
+    corrected, scores = rcnn.judge(rcnn.maps(photo.image), torch.from_numpy(FACE), head)
+    assert head.seen == torch.device("meta")
+    assert corrected.dtype == scores.dtype == torch.float32 and corrected.device.type == scores.device.type == "cpu"
+    torch.testing.assert_close(corrected, torch.from_numpy(FACE), atol=1e-3, rtol=1e-4)
+
+
 def test_detections_are_boxes_of_the_image_best_first(rcnn, photo):
     rcnn.head = RoIHead(rcnn.channels)
     boxes, scores = rcnn.detect(photo.image)

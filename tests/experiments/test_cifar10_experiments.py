@@ -1,14 +1,17 @@
 """CIFAR-10's experiments: validation chooses, ties share a rank, a resumed ranking equals an unbroken one."""
 
 import importlib.util
+import json
 import re
 import sys
+from contextlib import contextmanager
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
+from cnnlab.data.alternating import AlternatingFlips
 from cnnlab.data.augment import Augmentation
 from cnnlab.data.cifar10 import CLASSES, Cifar10
 from cnnlab.data.imageset import ImageSet
@@ -16,6 +19,7 @@ from cnnlab.errors import ConfigError
 from cnnlab.models import build_model
 from cnnlab.models.pretrained import WeightsReport
 from cnnlab.models.speednet import SpeedNet
+from cnnlab.reports.ranking import Conditions, Entry, kept_budget, ranking_table, ranks
 from cnnlab.tracking import Run
 
 
@@ -47,7 +51,7 @@ def data(monkeypatch):
     return Cifar10(part("train", 40, 0), part("val", 20, 1), part("test", 20, 2), "official")
 
 
-def small_network(name, classes=10):
+def small_network(name, classes=10, **settings):
     return build_model("speednet", classes, widths=(8, 8, 8), depth=1)
 
 
@@ -64,7 +68,7 @@ def test_test_accuracy_is_that_of_the_epoch_that_validation_chose(load, data, st
         states.append({k: v.clone() for k, v in model.state_dict().items()})
         return {"val/loss": 1.0, "val/accuracy": next(values)}
 
-    def judge(run, model, split, suffix=""):
+    def judge(run, model, split, suffix="", views=None):
         judged[split.split] = {k: v.clone() for k, v in model.state_dict().items()}
         return None, np.ones(len(split), bool)
 
@@ -86,11 +90,93 @@ def test_other_pixels_are_noted_beside_the_figures(load, data, store, monkeypatc
     train = load("train")
     monkeypatch.setattr(train, "load_cifar10", lambda *args, **kwargs: replace(data, pixels="folders of images (.jpg)"))
     monkeypatch.setattr(train, "train_once", lambda *args: (torch.nn.Linear(1, 1), fitted()))
-    monkeypatch.setattr(train, "judge", lambda run, model, split, suffix: (None, np.array([True, False])))
+    monkeypatch.setattr(train, "judge", lambda run, model, split, suffix, views: (None, np.array([True, False])))
     monkeypatch.setattr(train, "log_classifier", lambda *args, **kwargs: None)
     outcome = train.run(train.Config(seeds=2), Run.inactive())
     assert "not the official pixels" in outcome.note and "(folders of images (.jpg))" in outcome.summary
     assert outcome.metrics["test_accuracy"] == [0.5, 0.5] and outcome.seeds == [0, 1]
+
+
+class Kept(Run):
+    """A run that keeps the texts, tags and children it is told."""
+
+    def __init__(self):
+        super().__init__(None, "", "")
+        self.texts, self.tags, self.children = {}, {}, {}
+
+    def log_text(self, path, text):
+        self.texts[path] = text
+
+    def set_tags(self, tags):
+        self.tags |= tags
+
+    @contextmanager
+    def child(self, name, tags=None):
+        self.children[name] = Kept()
+        self.children[name].set_tags(tags or {})
+        yield self.children[name]
+
+
+def test_precision_recall_and_f1_of_every_class_are_stored(load, data):
+    train, run = load("train"), Kept()
+    model = small_network("speednet").eval()
+    _, right = train.judge(run, model, data.test)
+    table = run.texts["classification_test.md"]
+    assert all(f"| {name} |" in table for name in CLASSES) and "*weighted*" in table
+    assert f"Accuracy {right.mean():.3f}." in table
+
+
+def test_test_images_may_be_seen_from_several_sides(load, data):
+    """Mean probabilities of an image and its mirror image; one view gives the logits, as before."""
+    train = load("train")
+    model = small_network("speednet").eval()
+    logits, _ = train.judge(Kept(), model, data.test)
+    pixels = data.test.images.float() / 255
+    with torch.no_grad():
+        torch.testing.assert_close(logits, model(pixels))
+        both = (model(pixels).softmax(1) + model(pixels.flip(-1)).softmax(1)) / 2
+    found, _ = train.judge(Kept(), model, data.test, views=train.Views(mirror=True))
+    torch.testing.assert_close(found, both, atol=0.02, rtol=0.05)  # computed in bfloat16 where it can be
+
+
+def test_mirror_images_by_turns_take_the_place_of_chance(load, data, monkeypatch):
+    train, told = load("train"), {}
+
+    def fit(model, images, val, training, **settings):
+        told.update(settings, images=images)
+        return fitted()
+
+    monkeypatch.setattr(train, "fit", fit)
+    monkeypatch.setattr(train.plots, "learning_curves", lambda *args, **kwargs: None)
+    config = quick(train, model="speednet")
+    whitened = []
+    monkeypatch.setattr(SpeedNet, "whiten", lambda self, images: whitened.append(len(images)) or self)
+    train.train_once(config, data, Run.inactive(), 0)
+    assert told["images"] is data.train and told["transform"].flip == 0.5 and whitened == [40]
+    train.train_once(replace(config, alternate=True), data, Run.inactive(), 0)
+    assert isinstance(told["images"], AlternatingFlips) and told["transform"] == Augmentation(shift=4)
+
+
+def test_auxiliary_heads_are_trained_if_asked_for(load, data, monkeypatch):
+    """Their loss is part of what is minimised, and the network answers alone when it is judged."""
+    train = load("train")
+    monkeypatch.setattr(train.plots, "learning_curves", lambda *args, **kwargs: None)
+    small = replace(data, train=part("train", 4, 0), val=part("val", 4, 1))
+    config = quick(train, model="googlenet", aux_logits=True)
+    config = replace(config, training=replace(config.training, batch_size=4, precision="32-true"))
+    before = {}
+    build = train.cifar_model
+
+    def remembered(*args, **settings):
+        model = build(*args, **settings)
+        before.update({k: v.clone() for k, v in model.aux.state_dict().items()})
+        return model
+
+    monkeypatch.setattr(train, "cifar_model", remembered)
+    model, _ = train.train_once(config, small, Run.inactive(), 0)
+    weights = [k for k in before if k.endswith("fc2.weight")]
+    assert len(weights) == 2 and not any(torch.equal(before[k], model.aux.state_dict()[k]) for k in weights)
+    assert train.judge(Kept(), model, small.val)[0].shape == (4, 10)
 
 
 def fitted(epochs=1, seconds=1.0):
@@ -99,43 +185,62 @@ def fitted(epochs=1, seconds=1.0):
 
 
 # ---- cifar10_rank ----------------------------------------------------------------------------------------------------
-def entry(rank, name, right):
-    figures = dict.fromkeys(
-        ("val_accuracy", "parameters", "multiply_adds", "latency_ms", "train_images_per_second", "train_seconds",
-         "images_seen", "memory_mb"), 1e6,
-    )  # fmt: skip
-    return rank.Entry(name, {"test_accuracy": float(np.mean(right)), **figures}, np.asarray(right, bool))
+FIGURES = (
+    "val_accuracy", "parameters", "multiply_adds", "latency_ms", "train_images_per_second", "images_seen", "memory_mb",
+)  # fmt: skip
+
+
+def entry(name, *right, seconds=480.0):
+    """An entry with these answers, one array for each seed."""
+    figures = {key: [1e6] * len(right) for key in FIGURES} | {"train_seconds": [seconds] * len(right)}
+    return Entry(name, {"test_accuracy": [float(np.mean(one)) for one in right], **figures}, np.array(right, bool))
 
 
 def answers(share, seed, count=400):
     return np.random.default_rng(seed).permutation(np.arange(count) < share * count)
 
 
-def test_networks_that_the_test_images_cannot_tell_apart_share_a_rank(load):
-    rank = load("rank")
-    first = entry(rank, "resnet18", answers(0.9, 0))
-    twin = entry(rank, "vgg16_bn", answers(0.9, 0))
-    close = entry(rank, "xception", answers(0.89, 1))
-    worse, worst = entry(rank, "googlenet", answers(0.7, 2)), entry(rank, "mobilenet_v2", answers(0.69, 3))
-    assert rank.ranks([first]) == [1]
-    assert rank.ranks([first, twin]) == [1, 1], "equal answers"
-    assert rank.ranks([first, worse]) == [1, 2]
-    assert rank.ranks([first, twin, close, worse, worst]) == [1, 1, 1, 4, 4], "after three firsts comes a fourth"
+def test_networks_that_the_test_images_cannot_tell_apart_share_a_rank():
+    first = entry("resnet18", answers(0.9, 0))
+    twin = entry("vgg16_bn", answers(0.9, 0))
+    close = entry("xception", answers(0.89, 1))
+    worse, worst = entry("googlenet", answers(0.7, 2)), entry("mobilenet_v2", answers(0.69, 3))
+    assert ranks([first]) == [1]
+    assert ranks([first, twin]) == [1, 1], "equal answers"
+    assert ranks([first, worse]) == [1, 2]
+    assert ranks([first, twin, close, worse, worst]) == [1, 1, 1, 4, 4], "after three firsts comes a fourth"
     # differing by one image alone, always the same one: no difference is shown
-    nearly = first.right.copy()
+    nearly = first.right[0].copy()
     nearly[np.flatnonzero(nearly)[0]] = False
-    assert rank.ranks([first, entry(rank, "resnet18", nearly)]) == [1, 1]
+    assert ranks([first, entry("resnet18", nearly)]) == [1, 1]
+    # what one seed would show, seeds that differ as much do not
+    wild = entry("xception", answers(0.95, 4), answers(0.45, 4))
+    assert ranks([first, entry("xception", answers(0.7, 4))]) == [1, 2] and ranks([first, wild]) == [1, 1]
 
 
-def test_the_table_has_a_cell_for_every_heading(load, data):
-    rank = load("rank")
-    entries = [entry(rank, "resnet18", answers(0.9, 0)), entry(rank, "mobilenet_v1", answers(0.5, 0))]
-    text = rank.table(entries, rank.Config(budget="time", minutes=3), data)
+UNDER = Conditions("Equal training time, 8 minutes for each network.", 480.0, 1, 40, 20, "official")
+
+
+def test_the_table_has_a_cell_for_every_heading():
+    entries = [entry("resnet18", answers(0.9, 0)), entry("mobilenet_v1", answers(0.5, 0), seconds=600.0)]
+    text = ranking_table(entries, UNDER, {"resnet18": 95.3}, ["googlenet"])
     rows = [line for line in text.splitlines() if line.startswith("|")]
-    assert {len(re.findall(r"(?<!\\)\|", row)) for row in rows} == {16} and len(rows) == 4
-    assert "Equal training time, 3 minutes" in text and "| 95.3 |" in rows[2] and rows[3].endswith("| – |")
+    assert {len(re.findall(r"(?<!\\)\|", row)) for row in rows} == {17} and len(rows) == 5
+    assert "8 minutes" in text and "one seed" in text and "| 95.3 |" in rows[2] and rows[3].endswith("| – |")
     assert "not measured here" in text and rows[3].startswith("| 2 |")
-    assert "Equal epochs, 7" in rank.stated(rank.Config(budget="epochs", epochs=7))
+    assert rows[4].startswith("| – | googlenet | googlenet | diverged | – |")
+    assert "480 to 600 s; more than 10 % off the budget: mobilenet_v1 (+25 %)." in text
+    assert "| 480 |" in rows[2] and "| 600 (+25 %) |" in rows[3]
+    assert kept_budget(entries[:1], 480.0).endswith("all within 10 % of the budget.")
+    epochs = replace(UNDER, budget="Equal epochs, 7 for each network.", seconds=0.0)
+    assert "off the budget" not in ranking_table(entries, epochs, {}) and kept_budget(entries, 0.0) == ""
+
+
+def test_the_table_shows_the_spread_over_seeds():
+    several = entry("resnet18", answers(0.9, 0)).join(entry("resnet18", answers(0.8, 1)))
+    assert several.right.shape == (2, 400) and several.accuracy == pytest.approx(0.85)
+    text = ranking_table([several], replace(UNDER, seeds=2), {})
+    assert "| 85.00 | 7.07 |" in text and "2 seeds, means and ±" in text
 
 
 class Interrupted(Run):
@@ -164,10 +269,10 @@ def test_a_resumed_ranking_equals_an_unbroken_one(load, data, store, monkeypatch
         rank.rank_one(config, data, "speednet", Interrupted(epoch=1))
     monkeypatch.setattr(rank, "training_speed", lambda *args: pytest.fail("measured again: the plan would change"))
     resumed, kept = rank.rank_one(replace(config, resume=True), data, "speednet", Run.inactive())
-    assert np.array_equal(whole.right, resumed.right)
+    assert np.array_equal(whole.right, resumed.right) and whole.right.shape == (1, 20)
     for name in ("test_accuracy", "val_accuracy", "images_seen", "parameters", "multiply_adds"):
         assert whole.figures[name] == resumed.figures[name], name
-    assert whole.figures["images_seen"] == (60 if budget == "time" else 80)
+    assert whole.figures["images_seen"] == [60 if budget == "time" else 80]
     assert kept[0].is_file(), "the checkpoint stays until the ranking is complete"
 
 
@@ -184,19 +289,104 @@ def test_a_budget_of_time_gives_a_fast_network_more_images(load, data, store, mo
         assert training.epochs == 4 and (store / f"{name}.json").is_file()
     assert sizes == [12000, 3000]
     train, training = rank.planned(replace(config, budget="epochs", epochs=9), data.train, "any", store / "no.json")
-    assert train is data.train and training.epochs == 9 and not (store / "no.json").exists()
+    assert train is data.train and training.epochs == 9 and json.loads((store / "no.json").read_text()) == {}
 
 
-def test_a_ranking_is_complete_and_sorted(load, data, store, monkeypatch):
+def test_the_speed_is_taken_from_ten_seconds_of_steps(load, data, monkeypatch):
+    """And from a tenth of a short budget; the rate must not let a network diverge before it trains."""
+    rank, steps, rates = load("rank"), [], []
+
+    def fit(model, some, val, training, **settings):
+        steps.append(len(some) // training.batch_size)
+        rates.append(training.lr)
+        return fitted(seconds=9.0 if len(steps) % 3 == 1 else 0.5 * steps[-1])  # the first steps are slow
+
+    monkeypatch.setattr(rank, "fit", fit)
+    assert rank.training_speed(None, data.train, rank.Config(minutes=8)) == 2 * 128
+    assert steps == [2, 5, 20] and max(rates) < 1e-6
+    rank.training_speed(None, data.train, rank.Config(minutes=0.5))
+    assert steps[-1] == 6
+    rank.training_speed(None, data.train, rank.Config(minutes=0.01))
+    assert steps[-1] == 5
+
+
+@pytest.fixture
+def ranking(load, data, monkeypatch, store):
+    """The module with made-up answers in place of trainings: name -> answers of seed 0, 1, …"""
     rank = load("rank")
-    made = {"resnet20": answers(0.5, 0), "speednet": answers(0.9, 1)}
     monkeypatch.setattr(rank, "load_cifar10", lambda *args, **kwargs: data)
-    checkpoint = store / "kept.pt"
-    checkpoint.touch()
-    monkeypatch.setattr(rank, "rank_one", lambda c, d, name, child: (entry(rank, name, made[name]), [checkpoint]))
-    outcome = rank.run(replace(rank.Config(models=tuple(made))), Run.inactive())
-    assert "First of 2: speednet, 90.00 %" in outcome.summary and not checkpoint.exists()
-    assert outcome.metrics["test_accuracy_resnet20"] == 0.5 and outcome.note == ""
+    rank.made, rank.asked, rank.checkpoint = {}, [], store / "kept.pt"
+    rank.checkpoint.touch()
+
+    def rank_one(config, data, name, child):
+        rank.asked.append((name, config.seed))
+        made = rank.made[name][config.seed]
+        return None if made is None else entry(name, made), [rank.checkpoint]
+
+    monkeypatch.setattr(rank, "rank_one", rank_one)
+    return rank
+
+
+def test_a_ranking_is_complete_and_sorted(ranking):
+    ranking.made = {"resnet20": [answers(0.5, 0)], "speednet": [answers(0.9, 1)]}
+    outcome = ranking.run(ranking.Config(models=tuple(ranking.made)), Run.inactive())
+    assert "First of 2: speednet, 90.00 %" in outcome.summary and not ranking.checkpoint.exists()
+    assert outcome.metrics["test_accuracy_resnet20"] == [0.5] and outcome.note == ""
+
+
+def test_every_seed_is_a_child_and_a_value_of_each_figure(ranking):
+    ranking.made = {"resnet20": [answers(0.5, 0), answers(0.6, 1)], "speednet": [answers(0.9, 1), answers(0.8, 2)]}
+    run = Kept()
+    outcome = ranking.run(ranking.Config(models=tuple(ranking.made), seeds=2), run)
+    assert ranking.asked == [("resnet20", 0), ("speednet", 0), ("resnet20", 1), ("speednet", 1)]
+    assert {name: one.tags["seed"] for name, one in run.children.items()} == {
+        "resnet20 seed 0": "0", "speednet seed 0": "0", "resnet20 seed 1": "1", "speednet seed 1": "1",
+    }  # fmt: skip
+    assert outcome.metrics["test_accuracy_speednet"] == pytest.approx([0.9, 0.8]) and outcome.seeds == [0, 1]
+    assert "speednet, 85.00 ± 7.07 % (2 seeds)" in outcome.summary
+
+
+def test_what_diverges_is_told_and_the_ranking_goes_on(ranking):
+    """A network that came to its end with one seed only is none to rank either."""
+    ranking.made = {"resnet20": [answers(0.5, 0), None], "resnet32": [None], "speednet": [answers(0.4, 1)] * 3}
+    run = Kept()
+    outcome = ranking.run(ranking.Config(models=tuple(ranking.made), seeds=3), run)
+    assert ranking.asked[-1] == ("speednet", 2) and ranking.asked.count(("resnet32", 1)) == 0
+    assert "First of 1: speednet" in outcome.summary and "Diverged: resnet32, resnet20." in outcome.summary
+    assert outcome.metrics["networks_diverged"] == 2 and "test_accuracy_resnet20" not in outcome.metrics
+    assert run.texts["ranking.md"].count("| diverged |") == 2 and not ranking.checkpoint.exists()
+    ranking.made = {"resnet20": [None]}
+    outcome = ranking.run(ranking.Config(models=("resnet20",)), Kept())
+    assert outcome.summary.endswith("Diverged: resnet20.") and outcome.metrics == {"networks_diverged": 1}
+
+
+def test_a_divergence_is_not_trained_again_by_a_resumed_ranking(load, data, store, monkeypatch):
+    rank, child = load("rank"), Kept()
+
+    def diverging(*args, **settings):
+        raise FloatingPointError("training diverged in epoch 3: the loss is no longer a number")
+
+    monkeypatch.setattr(rank, "fit", diverging)
+    monkeypatch.setattr(rank, "cifar_model", small_network)
+    config = quick(rank, budget="epochs")
+    measured, kept = rank.rank_one(config, data, "speednet", child)
+    assert measured is None and "epoch 3" in str(child.tags["diverged"])
+    monkeypatch.setattr(rank, "fit", lambda *args, **settings: pytest.fail("trained again"))
+    again = Kept()
+    assert rank.rank_one(replace(config, resume=True), data, "speednet", again) == (None, kept)
+    assert "epoch 3" in again.tags["diverged"]
+
+
+def test_the_stand_in_is_not_ranked_for_an_hour(load, data, capsys):
+    rank = load("rank")
+    config = rank.Config(budget="time")
+    assert rank.for_stand_in(config, data) is config and not capsys.readouterr().out
+    short = rank.for_stand_in(config, replace(data, pixels="stand-in"))
+    assert short.minutes == 0.2 and "40 crops" in capsys.readouterr().out
+    assert "0.2 minutes" in rank.conditions(short, data).budget and rank.conditions(short, data).seconds == 12
+    by_epochs = rank.Config(budget="epochs", epochs=7)
+    assert rank.for_stand_in(by_epochs, replace(data, pixels="stand-in")) is by_epochs
+    assert "Equal epochs, 7" in rank.conditions(by_epochs, data).budget and not rank.conditions(by_epochs, data).seconds
 
 
 # ---- cifar10_transfer ------------------------------------------------------------------------------------------------
@@ -232,16 +422,11 @@ def test_differences_are_those_to_fixed_features(load):
 
 
 # ---- cifar10_speedrun and the benchmark ------------------------------------------------------------------------------
-def test_the_first_layer_is_computed_from_all_classes(load, monkeypatch):
-    speedrun = load("speedrun")
-    seen = []
-    monkeypatch.setattr(SpeedNet, "whiten", lambda self, images: seen.append(images) or self)
-    monkeypatch.setattr(speedrun, "WHITENED", 20)
-    labels = torch.arange(10).repeat_interleave(8)  # class after class, as folders are read
-    images = labels.to(torch.uint8).view(-1, 1, 1, 1).expand(80, 3, 32, 32).contiguous()
-    train = ImageSet(images, labels, CLASSES, "cifar10", "train")
-    speedrun.whitened(quick(speedrun), Cifar10(train, part("val", 20, 1), part("test", 20, 2), "official"))
-    assert len(seen[0]) == 20 and seen[0][:, 0, 0, 0].unique().tolist() == list(range(10))
+def test_the_speed_run_begins_with_a_whitened_network(load, data, monkeypatch):
+    speedrun, seen = load("speedrun"), []
+    monkeypatch.setattr(SpeedNet, "whiten", lambda self, images: seen.append(len(images)) or self)
+    speedrun.untrained(quick(speedrun), data)
+    assert seen == [40]
 
 
 @pytest.fixture
@@ -259,7 +444,7 @@ def test_the_recipe_is_stopped_at_the_target_or_at_the_limit(benchmark, data, st
     ours = fitted(epochs=2, seconds=10.0)
     ours.history[1]["val/accuracy"] = 0.95
     monkeypatch.setattr(benchmark, "load_cifar10", lambda *args, **kwargs: data)
-    monkeypatch.setattr(benchmark.speedrun, "whitened", lambda *args: None)
+    monkeypatch.setattr(benchmark.speedrun, "untrained", lambda *args: None)
     monkeypatch.setattr(benchmark.speedrun, "train_once", lambda *args: (None, ours))
     asked = []
 
@@ -295,9 +480,11 @@ def test_the_recipe_trains_a_real_network(benchmark, data, monkeypatch):
 @pytest.mark.parametrize("name, settings, said", [
     ("train", {"model": "resnet81"}, "Unknown model 'resnet81'"),
     ("train", {"seeds": 0}, "seeds must be at least 1"),
+    ("train", {"aux_logits": True}, "resnet20 has no auxiliary heads; these have: googlenet, inception_v3"),
     ("rank", {"models": ()}, "models is empty"),
     ("rank", {"models": ("vgg",)}, "Unknown model 'vgg'"),
     ("rank", {"minutes": 0.0}, "minutes must be above 0"),
+    ("rank", {"seeds": 0}, "seeds must be at least 1"),
     ("speedrun", {"resume": True}, "not resumed"),
     ("speedrun", {"seeds": 0}, "seeds must be at least 1"),
     ("transfer", {"size": 16}, "size must be at least 32"),
@@ -307,6 +494,14 @@ def test_the_recipe_trains_a_real_network(benchmark, data, monkeypatch):
 def test_unfit_settings_are_refused_in_a_sentence(load, name, settings, said):
     with pytest.raises(ConfigError, match=said):
         load(name).Config(**settings)
+
+
+@pytest.mark.parametrize("name, settings", [("train", {"model": "alexnet"}), ("rank", {"models": ("fcn8s",)})])
+def test_a_network_that_cannot_classify_small_images_ends_before_the_data_are_read(load, name, settings, monkeypatch):
+    module = load(name)
+    monkeypatch.setattr(module, "load_cifar10", lambda *args, **kwargs: pytest.fail("read"))
+    with pytest.raises(ConfigError, match="cannot classify images of 32x32 pixels"):
+        module.run(module.Config(**settings), Run.inactive())
 
 
 def test_a_ranking_whose_epochs_validation_would_choose_is_refused(load):

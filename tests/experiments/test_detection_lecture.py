@@ -55,6 +55,21 @@ def test_regression_brings_the_windows_to_the_face(lecture):
     assert iou(found.boxes[:1], torch.from_numpy(boxes[:1])).item() > 0.8
 
 
+def test_the_face_shown_from_near_has_windows_to_show(lecture):
+    """The first face is met best, but by a window that is not sure; the second has the sure one."""
+    truths = torch.tensor([[0.0, 0, 40, 40], [100, 100, 140, 140]])
+    boxes = torch.tensor([[100.0, 100, 140, 130], [0, 0, 40, 40], [60, 60, 90, 90]])
+    found = lecture.Windows(boxes, torch.zeros(3, 4), boxes, torch.tensor([0.9, 0.4, 0.3]))
+    assert lecture.face_to_show(found, truths) == 1
+    figures = []
+    photo = lecture.Photo("two.png", np.zeros((160, 160, 3), np.uint8), truths.numpy())
+    run = type("Kept", (), {"log_figure": lambda self, name, figure: figures.append(name)})()
+    measured = lecture.show_regression(run, photo, truths, 1, found)
+    assert figures == ["regression"] and measured["image_box_iou"] == pytest.approx(0.75)
+    unsure = lecture.Windows(boxes, torch.zeros(3, 4), boxes, torch.full((3,), 0.1))
+    assert lecture.face_to_show(unsure, truths) == 0, "where none is sure, the one that is met best"
+
+
 def test_what_cannot_be_shown_is_said(lecture, tmp_path):
     with pytest.raises(DataError, match=r"nowhere\.jpg"):
         lecture.read_photo(lecture.Config(image=str(tmp_path / "nowhere.jpg")))

@@ -5,7 +5,7 @@ import torch
 
 from cnnlab.errors import ConfigError
 from cnnlab.models import build_model
-from cnnlab.models.families import FAMILIES, cifar_model, family, of_family
+from cnnlab.models.families import FAMILIES, check_cifar, cifar_model, family, of_family
 
 
 def test_every_paper_has_its_networks_and_resnext_is_none_of_resnets():
@@ -23,3 +23,16 @@ def test_small_images_get_a_small_stem_and_vgg_a_small_head():
     assert small.forward_features(images).shape[-1] > large.forward_features(images).shape[-1]
     with pytest.raises(ConfigError, match="Did you mean 'resnet18'"):
         cifar_model("resnet81")
+
+
+@pytest.mark.parametrize("name", ["alexnet", "simple_cnn", "face_fcn", "face_net", "fcn8s", "mlp"])
+def test_what_cannot_classify_images_of_32x32_is_told_in_a_sentence(name):
+    with pytest.raises(ConfigError, match=f"model={name} cannot classify images of 32x32 pixels"):
+        check_cifar(name)
+
+
+def test_what_can_classify_them_is_accepted():
+    for name, settings in (("resnet20", {}), ("speednet", {}), ("vgg11", {}), ("googlenet", {"aux_logits": True})):
+        check_cifar(name, 10, **settings)
+    with pytest.raises(ConfigError, match="Did you mean 'resnet18'"):
+        check_cifar("resnet81")

@@ -7,6 +7,7 @@ import torch
 from cnnlab.models import build_model, inception_v3, inception_v4
 from cnnlab.models.inception_blocks import Branches, EnlargingNormalize, chain
 from cnnlab.models.trace import on_meta
+from cnnlab.training import Classification
 
 NETWORKS = ["inception_v3", "inception_v4"]
 
@@ -114,6 +115,22 @@ def test_auxiliary_heads_answer_for_every_size_in_training_only(name, stem, side
         assert [tuple(logits.shape) for logits in model.train()(images)] == [(2, 3), (2, 3)]
         assert model.eval()(images).shape == (2, 3)
     assert {id(p) for p in model.aux.parameters()} < {id(p) for p in model.groups()[-1].parameters()}
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_the_auxiliary_loss_reaches_head_and_lower_layers(name):
+    """Of the head's loss alone nothing passes above the layer that it stands on."""
+    torch.manual_seed(0)
+    model = build_model(name, num_classes=3, aux_logits=True, stem="cifar").train()
+    main, side = model(torch.rand(2, 3, 32, 32))
+    targets = torch.tensor([0, 2])
+    objective = Classification(aux_weight=0.3)
+    part = objective.loss((main.detach(), side), targets)
+    part.backward()
+    assert all(p.grad is not None and p.grad.any() for p in model.aux.parameters())
+    assert next(model.features.parameters()).grad.any() and model.classifier[1].weight.grad is None
+    alone = torch.nn.functional.cross_entropy
+    torch.testing.assert_close(part, alone(main, targets) + 0.3 * alone(side, targets))
 
 
 @pytest.mark.parametrize("module", [inception_v3, inception_v4])

@@ -3,6 +3,7 @@
 import torch
 
 from cnnlab.models import build_model
+from cnnlab.models.speednet import SpeedNet, whitened
 
 
 def test_parameters_by_hand():
@@ -24,6 +25,18 @@ def test_whitened_patches_are_uncorrelated_with_unit_variance():
     out = net.features[0][0](net.normalize(images.float() / 255))[:, :12].permute(1, 0, 2, 3).flatten(1).double()
     second_moments = out @ out.T / out.shape[1]
     torch.testing.assert_close(second_moments, torch.eye(12, dtype=torch.double), atol=1e-3, rtol=0)
+
+
+def test_the_first_layer_is_computed_from_all_classes(monkeypatch):
+    seen = []
+    monkeypatch.setattr(SpeedNet, "whiten", lambda self, images: seen.append(images) or self)
+    labels = torch.arange(10).repeat_interleave(8)  # class after class, as folders are read
+    images = labels.to(torch.uint8).view(-1, 1, 1, 1).expand(80, 3, 32, 32)
+    net = build_model("speednet")
+    assert whitened(net, images, 20) is net
+    assert len(seen[0]) == 20 and seen[0][:, 0, 0, 0].unique().tolist() == list(range(10))
+    other = torch.nn.Linear(2, 2)
+    assert whitened(other, images) is other, "a network that does not begin by whitening stays as it is"
 
 
 def test_a_convolution_begins_by_passing_its_input_on():

@@ -85,7 +85,8 @@ def load_cifar10(
 
     Args:
         data: `official` (fetched by torchvision into the cache), a folder with `cifar-10-batches-py/`, a folder with
-            `train/` and `test/` of class folders, the folder that holds one of these as `cifar10/`, or `embedded`.
+            `train/` and `test/` of class folders, the folder that holds one of these as `cifar10/`, or `embedded`;
+            `official,DIR` is the official pixels if they can be had, and that folder, said in a line, if not.
         quick: a handful of images.
         seed: of the split into train and val (and of the stand-in's crops).
         validation: number of training images that are kept for validation, equally many of each class.
@@ -109,8 +110,17 @@ def load_cifar10(
 
 
 def _read(data: str | os.PathLike[str], quick: bool) -> tuple[ImageSet, ImageSet, str]:
-    if str(data) == "official":
-        return *_official(cache_dir() / NAME, download=True), "official"
+    first, comma, otherwise = str(data).partition(",")
+    if first == "official":
+        if comma and not otherwise:
+            raise DataError(f"data={data} names no folder behind the comma; give one, or data=official.")
+        try:
+            return *_official(cache_dir() / NAME, download=True), "official"
+        except DataError as error:
+            if not otherwise:
+                raise
+            print(f"{str(error).split(';')[0]}; {otherwise} is read in their place.", flush=True)
+            return _read(otherwise, quick)
     for folder in (Path(data), Path(data) / NAME):
         if (folder / CIFAR10.base_folder).is_dir():
             return *_official(folder, download=False), "official"

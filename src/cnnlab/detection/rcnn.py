@@ -21,6 +21,7 @@ from cnnlab.detection.regression import FAST_RCNN_WEIGHTS, clip, decode
 from cnnlab.detection.roi import Method, roi_features
 from cnnlab.errors import ConfigError
 from cnnlab.models.backbone import Backbone, init_linear
+from cnnlab.models.layers import device_of
 
 
 @dataclass(frozen=True)
@@ -149,7 +150,7 @@ class RCNN:
     def judge(
         self, maps: tuple[dict[int, Tensor], float, float], boxes: Tensor, head: nn.Module | None = None
     ) -> tuple[Tensor, Tensor]:
-        """Corrected boxes (N, 4) and face probabilities (N,) of boxes (N, 4).
+        """Corrected boxes (N, 4) and face probabilities (N,) of boxes (N, 4); the head may be on another device.
 
         Raises:
             ConfigError: there is no head yet.
@@ -159,7 +160,8 @@ class RCNN:
             raise ConfigError("The second stage has no head yet: train one first.")
         if len(boxes) == 0:
             return boxes, boxes.new_zeros(0)
-        outputs = head.eval()(self.scaled(self.features(maps, boxes))).float()
+        features = self.scaled(self.features(maps, boxes))  # where the backbone is; training moves the head alone
+        outputs = head.eval()(features.to(device_of(head))).float().to(boxes.device)
         return decode(outputs[:, 2:], boxes, FAST_RCNN_WEIGHTS), outputs[:, :2].softmax(dim=1)[:, 1]
 
     def decide(

@@ -1,8 +1,13 @@
 """The course's eleven papers: which network belongs to which, and each network as images of 32x32 need it."""
 
+import torch
 from torch import nn
 
+from cnnlab.errors import ConfigError
 from cnnlab.models.registry import build_model, list_models, model_settings
+from cnnlab.models.trace import evaluating
+
+CIFAR_SIDE = 32
 
 FAMILIES = (
     "vgg", "mobilenet", "resnet", "shufflenet", "googlenet", "inception_v3", "inception_v4", "xception", "resnext",
@@ -30,3 +35,25 @@ def cifar_model(name: str, num_classes: int = 10, **settings: object) -> nn.Modu
     """
     small = {"stem": "cifar"} if "stem" in model_settings(name) else {}
     return build_model(name, num_classes=num_classes, **(small | settings))
+
+
+def check_cifar(name: str, num_classes: int = 10, **settings: object) -> None:
+    """See that `cifar_model` gives a network that answers an image of 32x32 with one logit for each class.
+
+    It is built without memory and asked for shapes alone, which takes a second at most.
+
+    Raises ConfigError for one that does not, and for an unknown name or setting.
+    """
+    model_settings(name)
+    try:
+        with torch.device("meta"):
+            model = cifar_model(name, num_classes, **settings)
+            with evaluating(model), torch.no_grad():
+                shape = tuple(model(torch.zeros(1, 3, CIFAR_SIDE, CIFAR_SIDE)).shape)
+    except (RuntimeError, ValueError, ConfigError):
+        shape = ()
+    if shape != (1, num_classes):
+        raise ConfigError(
+            f"model={name} cannot classify images of {CIFAR_SIDE}x{CIFAR_SIDE} pixels: it is made for larger ones or "
+            "for another task; take one such as resnet20, mobilenet_v2 or vgg16_bn."
+        )

@@ -196,6 +196,8 @@ def googlenet(
 ) -> GoogLeNet:  # fmt: skip
     """GoogLeNet; 7.0 M parameters with 1000 classes, and 6.4 M in the auxiliary heads.
 
+    Not as in the paper: the heads are off unless `aux_logits`, and batch normalisation after each convolution stands in
+    place of the convolutions' biases and of local response normalisation, unless `batch_norm=False`.
     `stem="cifar"`: a 3x3 convolution of stride 1 in place of the 7x7 of stride 2, and no pooling before module 3a.
     """
     return GoogLeNet(num_classes, dropout, aux_logits, aux_dropout, stem, batch_norm, like_torchvision)

@@ -194,7 +194,7 @@ def rename_torchvision(state: Weights) -> Weights:
 def inception_v3(
     num_classes: int = 1000, dropout: float = 0.2, aux_logits: bool = False, stem: Stem = "imagenet"
 ) -> InceptionV3:
-    """Inception-v3; 23.8 M parameters with 1000 classes, and 3.3 M in the auxiliary head.
+    """Inception-v3; 23.8 M parameters with 1000 classes, and 3.3 M in the auxiliary head, off by default.
 
     `stem="cifar"`: the first convolution has stride 1, the first pooling is left out, and all of stem and reductions
     are padded. With the other stem, images of fewer than 75 pixels are enlarged to 75.

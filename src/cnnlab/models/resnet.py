@@ -15,7 +15,10 @@ projects with a 1x1 convolution (option B). No hidden linear layers, no dropout.
 
 Claims: ImageNet top-1 error, 10 crops: plain 18 and 34 layers 27.94 and 28.54 %, ResNet-18 and -34 27.88 and 25.03 %
 (table 2); ResNet-50 22.85 %, ResNet-101 21.75 %, ResNet-152 21.43 % (table 3); an ensemble won ILSVRC 2015 with 3.57 %
-top-5 (table 5). CIFAR-10 test error: 8.75, 7.51, 7.17, 6.97 and 6.43 % with 20, 32, 44, 56 and 110 layers (table 6).
+top-5 (table 5). The networks of 18, 34, 50 and 101 layers cost 1.8, 3.6, 3.8 and 7.6 billion multiply-adds (table 1),
+the last two with the stride of a stage in the first 1x1 convolution, which is `stride_in_1x1` here. CIFAR-10 test
+error: 8.75, 7.51, 7.17, 6.97 and 6.43 % with 20, 32, 44, 56 and 110 layers, of 0.27, 0.46, 0.66, 0.85 and 1.7 M
+parameters (table 6).
 
 Drawbacks: Depth still has an end: 1202 layers train to 0.1 % error and test at 7.93 %, worse than 110 (section 4.2,
 "overfitting"). The rectifier after the addition keeps the shortcut from being a pure identity (corrected by the same

@@ -13,6 +13,7 @@ from cnnlab.models.layers import CIFAR10_MEAN, CIFAR10_STD
 from cnnlab.models.registry import register_model
 
 PATCH = 2
+WHITENED = 5000  # images, or somewhat more, from which a first layer is computed
 
 
 class Scale(nn.Module):
@@ -80,6 +81,17 @@ class SpeedNet(Backbone):
         filters = (directions / (variances + eps).sqrt()).T.flip(0).reshape(-1, 3, PATCH, PATCH).float()
         first.weight.copy_(torch.cat([filters, -filters]))  # both signs: the activation lets only one pass
         return self
+
+
+def whitened(model: nn.Module, images: Tensor, count: int = WHITENED) -> nn.Module:
+    """A network that is about to be trained; if it begins by whitening, with that layer computed.
+
+    Args:
+        model: any network; only one with `whiten` is changed, in place.
+        images: all training images, uint8 (N, 3, H, W).
+        count: how many of them, or somewhat more, are looked at, from all over the set: folders come class by class.
+    """
+    return model.whiten(images[:: max(1, len(images) // count)]) if hasattr(model, "whiten") else model
 
 
 @register_model

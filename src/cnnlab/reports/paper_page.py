@@ -128,11 +128,11 @@ def _disagreements(
         for m in found if (known := CIFAR10_ERRORS.get(m.model)) for error, where in [known]
     ]  # fmt: skip
     said += [s for r in RELATIONS.get(paper.family, ()) if (s := relation_sentence(r, evidence.ranking))]
+    if not found and any(family(name) == paper.family for name in CIFAR10_ERRORS):
+        said.append("The paper has figures on CIFAR-10 (above); there is no run to set beside them.")
     if said or costs:
         costs += [f"- {sentence}" for sentence in said]
         return ["\n".join(costs)]
-    if not found and any(family(name) == paper.family for name in CIFAR10_ERRORS):
-        return ["The paper has figures on CIFAR-10 (above); there is no run to set beside them."]
     if not found:
         known = "Its costs agree with the code; accuracy" if held else "Accuracy"
         return [f"{known} was not measured, so that there is nothing to set beside the paper's."]

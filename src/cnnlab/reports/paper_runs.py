@@ -32,7 +32,7 @@ class Measured:
         model: name in the registry.
         source: the run, or the record's file.
         accuracy: on test, a share, the mean over seeds.
-        std: over seeds, of the sample; 0 for one seed.
+        std: over seeds, of the sample; 0 for one seed, None where a run of several does not say it.
         seeds: numbers of the seeds, each one training.
         count: test images.
         figures: of `FIGURES` those that are known, means over seeds.
@@ -46,7 +46,7 @@ class Measured:
     model: str
     source: str
     accuracy: float
-    std: float
+    std: float | None
     seeds: tuple[int, ...]
     count: int
     figures: dict[str, float]
@@ -67,14 +67,14 @@ class Measured:
     @property
     def shown(self) -> str:
         """The accuracy in per cent, with its spread over seeds or its interval."""
-        if len(self.seeds) > 1:
+        if len(self.seeds) > 1 and self.std is not None:
             return f"{100 * self.accuracy:.2f} ± {100 * self.std:.2f} % ({len(self.seeds)} seeds)"
         low, high = self.interval
         return f"{100 * self.accuracy:.2f} % (95 % interval {100 * low:.2f} to {100 * high:.2f})"
 
     def above(self, other: "Measured") -> tuple[float, float]:
         """Ends of the 95 % interval of this accuracy minus the other's, the images taken as independent."""
-        mine, theirs = ((m.accuracy, m.std, len(m.seeds)) for m in (self, other))
+        mine, theirs = ((m.accuracy, m.std or 0.0, len(m.seeds)) for m in (self, other))
         return unpaired_interval(theirs, mine, min(self.count, other.count))
 
 
@@ -165,10 +165,14 @@ def _of_run(run: StoredRun, parent: StoredRun, budget: str) -> Measured:
     tags, params, metrics = parent.data.tags, parent.data.params, run.data.metrics
     sizes = [d.dataset.name for d in parent.inputs.dataset_inputs if "/test (" in d.dataset.name]
     settings = {k: v for k, v in params.items() if k.startswith("cfg/") and k not in _FREE}
+    # a child is one training and says with which seed; a run of several seeds has their mean and spread
     seed, seeds = int(params.get("cfg/seed", 0)), int(params.get("cfg/seeds", 1))
+    if run is not parent:
+        seed, seeds = int(run.data.tags.get("seed", seed)), 1
     changed = " with changes" if tags.get("dirty") == "true" else ""
     return Measured(
-        run.data.tags["model"], f"{tags['entry_point']} run {run.info.run_id[:8]}", metrics["test_accuracy"], 0.0,
+        run.data.tags["model"], f"{tags['entry_point']} run {run.info.run_id[:8]}", metrics["test_accuracy"],
+        metrics.get("test_accuracy_std") if seeds > 1 else 0.0,
         tuple(range(seed, seed + seeds)), int(sizes[0].rpartition("(")[2].rstrip(")")) if sizes else TEST_IMAGES,
         {name: metrics[name] for name in FIGURES if name in metrics}, budget, tags.get("pixels", "unknown"),
         tags.get("data", ""), tags.get("data.digest", ""), tags.get("commit", "unknown")[:10] + changed,

@@ -101,6 +101,7 @@ class Claim:
 
 PICTURES = {"inception_v3": 299, "inception_v4": 299, "xception": 299}
 """Side of a paper's pictures where it is not what `trace.input_size` says."""
+# none for inception_v4, whose paper gives no such figure in numbers
 CLAIMS = {
     "vgg": (
         Claim("vgg11", "parameters", 133e6, "133 to 144 M"), Claim("vgg19", "parameters", 144e6, "144 M parameters"),
@@ -111,6 +112,12 @@ CLAIMS = {
         Claim("mobilenet_v1", "multiply_adds", 569e6, "569 M multiply-adds"),
         Claim("mobilenet_v2", "parameters", 3.4e6, "300 M and 3.4 M"),
         Claim("mobilenet_v2", "multiply_adds", 300e6, "300 M and 3.4 M"),
+    ),
+    "resnet": (
+        *(Claim(f"resnet{depth}", "parameters", value, "0.27, 0.46, 0.66, 0.85 and 1.7 M parameters")
+          for depth, value in ((20, 0.27e6), (32, 0.46e6), (44, 0.66e6), (56, 0.85e6), (110, 1.7e6))),
+        *(Claim(f"resnet{depth}", "multiply_adds", value, "1.8, 3.6, 3.8 and 7.6 billion multiply-adds")
+          for depth, value in ((18, 1.8e9), (34, 3.6e9), (50, 3.8e9), (101, 7.6e9))),
     ),
     "shufflenet": (
         Claim("shufflenet_v1_g3", "multiply_adds", 140e6, "about 140 M multiply-adds"),

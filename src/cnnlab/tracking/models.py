@@ -53,6 +53,13 @@ def detector_file(model: str) -> Path:
     return model_file(model, DETECTOR_FILE, RELEASED)
 
 
+def released_on(released: str) -> str:
+    """Digest of the data that released weights were trained on, as the card beside them says; empty without one."""
+    card = Path(str(files("cnnlab") / released)).with_suffix(".md")
+    found = re.search(r"digest `([0-9a-f]+)`", card.read_text(encoding="utf-8")) if card.is_file() else None
+    return found[1] if found else ""
+
+
 def _run_of_version(client: mlflow.MlflowClient, model: str) -> str:
     name = model.removeprefix("models:/")
     if "@" in name:
