@@ -259,7 +259,7 @@ def judge(
             cache.put(params, accuracies)
             found[fold] = accuracies[fold]
             child.log_metrics({f"network_accuracy_fold_{fold + 1}": result.val_accuracy})
-            child.log_figure(f"curves_fold_{fold + 1}", plots.learning_curves(result.history, best_by="epoch"))
+            child.log_figure(f"curves_fold_{fold + 1}", plots.learning_curves(result.history, kept=result.best_epoch))
         child.log_metrics({f"val_accuracy_fold_{fold + 1}": found[fold] for fold in part})
         if step == 1:
             report(step, float(np.mean([found[fold] for fold in part])))

@@ -156,7 +156,7 @@ def run(config: Config, run: Run) -> Outcome:
                 transform=settings.augmentation, judge_every=1, on_epoch=on_epoch, checkpoint=checkpoint,
                 fingerprint=fingerprint({**flatten(settings), **params}, data.digest), title="trial",
             )  # fmt: skip
-            curves = plots.learning_curves(history.history, ("loss", "accuracy", "miou"), best_by="last")
+            curves = plots.learning_curves(history.history, ("loss", "accuracy", "miou"), kept=history.best_epoch)
             child.log_figure("curves", curves)
             child.log_arrays("frames.npz", {"counts": counts_by_frame(model, held_out)})
         return history.best["val/miou"]

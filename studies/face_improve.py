@@ -224,7 +224,7 @@ def run(config: Config, run: Run) -> Outcome:
         best.params, data, final_epochs, Judge(data, judge_trials.collages, thorough=True), config, checkpoint,
         "winner", lambda epoch, metrics: run.log_metrics(metrics, epoch),
     )  # fmt: skip
-    run.log_figure("curves", plots.learning_curves(history.history, best_by=judge_trials.metric, mode="max"))
+    run.log_figure("curves", plots.learning_curves(history.history, kept=history.best_epoch))
     # Smaller faces and closer sizes than in the trials: the detector that is kept is to be used, not to be compared.
     detector = FaceDetector(model, min_face=20, factor=1.5 if getattr(model, "boxes", False) else None)
     metrics: dict[str, float | list[float]] = {"val_patches_accuracy": history.best["val/accuracy"]}

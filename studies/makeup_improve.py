@@ -148,6 +148,7 @@ class Portraits:
         labels = self.at(PLAIN["height"]).train.labels
         folds = StratifiedKFold(FOLDS, shuffle=True, random_state=config.seed)
         self.folds = list(folds.split(np.zeros(len(labels)), labels))[: config.search_folds]
+        self.held_out = sum(len(held) for _, held in self.folds)  # portraits that a trial is judged on
 
     def _at(self, height: int) -> Splits:
         height = 64 if self.config.quick else height
@@ -165,11 +166,6 @@ class Portraits:
         train, held = self.fold(height, index)
         machine, _ = backbone_machine(train, self.config.partner, self.config.weights, self.config.seed)
         return None if machine is None else ask_machine(machine, held, self.config.views)
-
-    @property
-    def held_out(self) -> int:
-        """Number of portraits that a trial is judged on."""
-        return sum(len(held) for _, held in self.folds)
 
 
 def build(params: dict[str, Any], weights: str, classes: int, seed: int) -> tuple[nn.Module, WeightsReport]:
@@ -245,7 +241,8 @@ def run(config: Config, run: Run) -> Outcome:
                     if shares is not None:
                         right[who][held] = (shares.argmax(1) == labels).numpy()
                 child.log_weights(weights)
-                child.log_figure(f"curves_fold_{index}", plots.learning_curves(history.history, best_by="epoch"))
+                curves = plots.learning_curves(history.history, kept=history.best_epoch)
+                child.log_figure(f"curves_fold_{index}", curves)
             child.log_arrays("right.npz", {"right": right["committee"][judged]})
         shares = {who: float(found[judged].mean()) for who, found in right.items()}
         child.log_metrics({f"{who}_accuracy": share for who, share in shares.items() if config.partner})
@@ -296,7 +293,7 @@ def finish(
             lambda epoch, values, prefix=prefix: run.log_metrics({prefix + k: v for k, v in values.items()}, epoch),
             f"winner, seed {seed}",
         )  # fmt: skip
-        run.log_figure(f"curves{suffix}", plots.learning_curves(history.history, best_by="epoch", mode="max"))
+        run.log_figure(f"curves{suffix}", plots.learning_curves(history.history, kept=history.best_epoch))
         once, _ = predict_views(network, data.val, SINGLE_VIEW)
         often, labels = predict_views(network, data.val, config.views)
         found = often if beside is None else (often + beside) / 2

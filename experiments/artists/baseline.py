@@ -79,7 +79,7 @@ def run(config: Config, run: Run) -> Outcome:
     first = on_course[0]
     for epoch, metrics in enumerate(first.history, 1):
         run.log_metrics(metrics, epoch)
-    run.log_figure("curves", plots.learning_curves(first.history, best_by="epoch", mode="max"))
+    run.log_figure("curves", plots.learning_curves(first.history, kept=first.best_epoch))
     log_confusion(run, pictures, course, first, folds, folded.results[0])
     text = "\n\n".join([describe(first.network, config.training, config.size), accuracies(first, folded, course)])
     run.log_text("answers.md", text + "\n")

@@ -227,7 +227,7 @@ def rank_one(config: Config, data: Cifar10, name: str, child: Run) -> tuple[Entr
         plan.write_text(json.dumps(told | {"diverged": str(error)}))
         child.set_tags({"diverged": error})
         return None, kept
-    child.log_figure("curves", plots.learning_curves(history, best_by="epoch", mode="max"))
+    child.log_figure("curves", plots.learning_curves(history))
     _, right = judge(child, model, data.test)
     seconds = sum(epoch["epoch_seconds"] for epoch in history)
     figures = {

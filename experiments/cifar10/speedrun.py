@@ -102,7 +102,7 @@ def run(config: Config, run: Run) -> Outcome:
         metrics["seconds"].append(time.perf_counter() - began)
         answers = found.argmax(1)
         metrics["test_accuracy"].append((answers == labels).double().mean().item())
-        run.log_figure(f"curves{name}", plots.learning_curves(history.history, best_by="epoch", mode="max"))
+        run.log_figure(f"curves{name}", plots.learning_curves(history.history, kept=history.best_epoch))
         matrix = confusion_matrix(labels, answers, labels=range(len(data.test.classes)))
         run.log_figure(f"confusion_test{name}", plots.confusion_matrix(matrix, data.test.classes))
         print(f"seed {seed}: {100 * metrics['test_accuracy'][-1]:.2f} % in {metrics['seconds'][-1]:.0f} s", flush=True)

@@ -129,7 +129,7 @@ def train_once(config: Config, data: Cifar10, run: Run, seed: int) -> tuple[nn.M
         on_epoch=lambda epoch, values: run.log_metrics({prefix + k: v for k, v in values.items()}, epoch),
         title=f"{config.model} seed {seed}",
     )  # fmt: skip
-    curves = plots.learning_curves(history.history, best_by=config.training.monitor, mode="max")
+    curves = plots.learning_curves(history.history, kept=history.best_epoch)
     run.log_figure(f"curves{_suffix(config, seed)}", curves)
     return model, history
 

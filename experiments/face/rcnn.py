@@ -185,7 +185,7 @@ def train_head(
         title=f"face_rcnn seed {seed}",
     )  # fmt: skip
     curves = plots.learning_curves(
-        history.history, ("loss", "accuracy", "ap"), best_by=config.training.monitor, mode="max"
+        history.history, ("loss", "accuracy", "ap"), kept=history.best_epoch
     )
     run.log_figure("curves" if not prefix else f"curves_seed_{seed}", curves)
     return head.eval()

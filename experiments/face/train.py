@@ -85,7 +85,7 @@ def train_once(config: Config, data, run: Run, seed: int, first: bool):
         title=f"face_train seed {seed}",
     )  # fmt: skip
     name = "" if first else f"_seed_{seed}"
-    run.log_figure(f"curves{name}", plots.learning_curves(history.history, best_by=config.training.monitor))
+    run.log_figure(f"curves{name}", plots.learning_curves(history.history, kept=history.best_epoch))
     outputs, labels = predict(model, data.val)
     matrix = confusion_matrix(labels, outputs.flatten(1).argmax(1), labels=[0, 1])
     run.log_figure(f"confusion_val{name}", plots.confusion_matrix(matrix, data.val.classes))

@@ -227,7 +227,7 @@ def learn(config: Config, backbone: Backbone, layer: str, data: FaceSplits, run:
             on_epoch=_listener(run, prefix) if run else None,
         )  # fmt: skip
         if run:
-            run.log_figure(f"curves{name}", plots.learning_curves(story.history))
+            run.log_figure(f"curves{name}", plots.learning_curves(story.history, kept=story.best_epoch))
         heads.append(head)
         stories.append(story)
         for split, views in seen.items():

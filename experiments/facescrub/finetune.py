@@ -134,7 +134,7 @@ def train_once(config: Config, data: FaceSplits, run: Run, seed: int) -> tuple[n
         fingerprint=stamp, title=f"facescrub_finetune seed {seed}",
         on_epoch=lambda epoch, values: run.log_metrics({prefix + k: v for k, v in values.items()}, epoch),
     )  # fmt: skip
-    run.log_figure(f"curves{name}", plots.learning_curves(history.history))
+    run.log_figure(f"curves{name}", plots.learning_curves(history.history, kept=history.best_epoch))
     return model, history.best["val/loss"], report, checkpoint
 
 

@@ -149,7 +149,7 @@ def train_once(
         on_epoch=lambda epoch, values: run.log_metrics({prefix + k: v for k, v in values.items()}, epoch),
     )  # fmt: skip
     if curves:
-        run.log_figure(f"curves{name}", plots.learning_curves(as_judged(story), best_by="epoch", mode="max"))
+        run.log_figure(f"curves{name}", plots.learning_curves(as_judged(story)))
     return model, story, checkpoint
 
 

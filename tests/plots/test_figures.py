@@ -70,10 +70,11 @@ HISTORY = [
 ]
 
 
-def test_learning_curves_mark_the_best_epoch():
-    figure = plots.learning_curves(HISTORY)
+def test_learning_curves_mark_the_epoch_that_was_kept():
+    assert "val 0.6 at epoch 3" in texts(plots.learning_curves(HISTORY)), "the last one unless told"
+    figure = plots.learning_curves(HISTORY, kept=2)
     assert [axes.get_ylabel() for axes in figure.axes] == ["loss", "accuracy"]
-    assert "best epoch 2" in texts(figure)
+    assert "kept epoch 2" in texts(figure)
     assert "val 0.4 at epoch 2" in texts(figure)
     render(figure)
 
@@ -81,7 +82,7 @@ def test_learning_curves_mark_the_best_epoch():
 def test_learning_curves_of_one_epoch_without_validation():
     figure = plots.learning_curves([{"epoch": 1, "train/loss": 0.9}])
     assert len(figure.axes) == 1
-    assert "best" not in texts(figure)
+    assert "val " not in texts(figure)
     render(figure)
 
 

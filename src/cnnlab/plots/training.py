@@ -17,16 +17,14 @@ _SPLITS = {"train": (BLUE, "o", "--"), "val": (VERMILION, "s", "-"), "test": (GR
 def learning_curves(
     history: Sequence[Mapping[str, float]],
     metrics: Sequence[str] = ("loss", "accuracy"),
-    best_by: str = "val/loss",
-    mode: str = "min",
+    kept: int = 0,
 ) -> Figure:
-    """One panel per metric with the curves of train, val and (where measured) test, the best epoch marked in each.
+    """One panel per metric with the curves of train, val and (where measured) test, the kept epoch marked in each.
 
     Args:
         history: one mapping per epoch, `{"epoch": 1, "train/loss": ..., "val/loss": ..., ...}`.
         metrics: the names after the slash; a metric that no epoch holds is left out.
-        best_by: the key that names the best epoch.
-        mode: "min" or "max", the good direction of `best_by`.
+        kept: number of the epoch whose weights were kept, `Fit.best_epoch`; 0 is the last one.
 
     Raises:
         ValueError: the history is empty, or holds none of the metrics.
@@ -36,18 +34,17 @@ def learning_curves(
     shown = [m for m in metrics if any(f"{split}/{m}" in row for row in history for split in _SPLITS)]
     if not shown:
         raise ValueError(f"the history holds none of {', '.join(metrics)}; its keys are {', '.join(history[0])}")
-    best = best_epoch(history, best_by, mode)
+    best = next((row for row in history if row["epoch"] == kept), history[-1])
     figure = new_figure(5.2 * len(shown), 3.8)
     for axes, metric in zip(figure.subplots(1, len(shown), squeeze=False)[0], shown, strict=True):
         _draw_splits(axes, history, metric)
-        if best is not None:
-            label = f"best epoch {best['epoch']:.0f}"
-            axes.axvline(best["epoch"], color=GREY, linewidth=1, linestyle=":", label=label)
-            value = best.get(f"val/{metric}")
-            if value is not None:
-                axes.plot(best["epoch"], value, "*", color=VERMILION, markersize=14, markeredgecolor="white")
-                label = f"val {value:.4g} at epoch {best['epoch']:.0f}"
-                axes.set_title(label, fontsize=10, color=GREY, loc="right")
+        label = f"kept epoch {best['epoch']:.0f}"
+        axes.axvline(best["epoch"], color=GREY, linewidth=1, linestyle=":", label=label)
+        value = best.get(f"val/{metric}")
+        if value is not None and isfinite(value):
+            axes.plot(best["epoch"], value, "*", color=VERMILION, markersize=14, markeredgecolor="white")
+            label = f"val {value:.4g} at epoch {best['epoch']:.0f}"
+            axes.set_title(label, fontsize=10, color=GREY, loc="right")
         axes.set(xlabel="epoch", ylabel=metric)
         axes.legend(frameon=False, fontsize=9)
     return figure
@@ -86,11 +83,3 @@ def _draw_splits(axes: Axes, history: Sequence[Mapping[str, float]], metric: str
             axes.plot(epochs, values, line, color=colour, marker=sparse, markersize=4, label=split)
     axes.set_xlim(history[0]["epoch"] - 0.5, history[-1]["epoch"] + 0.5)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
-
-
-def best_epoch(history: Sequence[Mapping[str, float]], key: str, mode: str = "min") -> Mapping[str, float] | None:
-    """The row with the best finite `key`, the earliest of equals; None when no row has it."""
-    rows = [row for row in history if key in row and isfinite(row[key])]
-    if not rows:
-        return None
-    return (min if mode == "min" else max)(rows, key=lambda row: row[key])

@@ -59,7 +59,7 @@ class Judge:
 
     def log(self, child: Run, detector: FaceDetector, history: Fit) -> float:
         """Store a trial's detector, curves, and what it found, from which trials are compared; returns its score."""
-        child.log_figure("curves", plots.learning_curves(history.history, best_by=self.metric, mode="max"))
+        child.log_figure("curves", plots.learning_curves(history.history, kept=history.best_epoch))
         with_arrays: dict[str, np.ndarray] = {}
         outputs, labels = predict(detector.network(), patches_for(detector.network(), self.val))
         with_arrays["right"] = (outputs[:, :2].flatten(1).argmax(1) == labels).numpy()

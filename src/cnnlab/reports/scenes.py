@@ -183,7 +183,7 @@ def train_once(
     )  # fmt: skip
     name = f"curves_seed_{seed}" if prefix else "curves"
     curves = plots.learning_curves(
-        history.history, metrics=("loss", "accuracy", "miou"), best_by=config.training.monitor, mode="max"
+        history.history, ("loss", "accuracy", "miou"), kept=history.best_epoch
     )
     run.log_figure(name, curves)
     return model, report, history
