@@ -112,7 +112,7 @@ def test_fine_tuning_stores_what_predict_uses(load, store, tmp_path):
     assert {"val_accuracy", "test_accuracy"} <= set(outcome.metrics)
     run, figures, files = stored("facescrub_finetune")
     assert {"augmentation.png", "curves.png", "confusion_test.png", "example.png"} <= figures
-    assert {"model.pt", "predictions_test.csv"} <= files
+    assert {"model.pt", "predictions_test.csv", "classification_test.md"} <= files
     asked = predict.Config(image=photograph(tmp_path / "one.png", 1), model=run.info.run_id)
     assert predict.run(asked, Run.inactive()).metrics["faces"] == 1
 

@@ -16,6 +16,7 @@ from cnnlab import plots
 from cnnlab.data.facescrub import WANTED, FaceSplits
 from cnnlab.data.imageset import ImageSet
 from cnnlab.errors import ConfigError
+from cnnlab.evaluation.classification import report_of_matrix
 from cnnlab.evaluation.comparison import wilson_interval
 from cnnlab.experiment import Experiment
 from cnnlab.models.saved import load_model
@@ -83,7 +84,7 @@ def log_data(run: Run, data: FaceSplits, source: str) -> None:
 def judge(
     run: Run, data: FaceSplits, part: ImageSet, probabilities: Sequence[np.ndarray], first_seed: int
 ) -> dict[str, list[float]]:
-    """Accuracy of every seed on a split; confusion matrix, predictions and missed faces go into the run.
+    """Accuracy of every seed on a split; confusions, scores of each class, predictions and misses go into the run.
 
     Args:
         run: where to.
@@ -99,6 +100,8 @@ def judge(
     truth, predicted = part.labels.numpy(), shares.argmax(-1)
     matrix = sum(confusion_matrix(truth, answers, labels=range(len(part.classes))) for answers in predicted)
     run.log_figure(f"confusion_{part.split}", plots.confusion_matrix(matrix, part.classes))
+    told_of_classes = report_of_matrix(matrix, part.classes).table()
+    run.log_text(f"classification_{part.split}.md", f"The answers of {len(shares)} seeds.\n\n{told_of_classes}\n")
     run.log_text(f"predictions_{part.split}.csv", _table(part, shares, first_seed))
     misses = (predicted != truth).sum(0)
     shown = np.argsort(-misses, kind="stable")[: min(_SHOWN, int((misses > 0).sum()))]
