@@ -10,7 +10,7 @@ looks at a picture once, the best network as it did in its study (often mirrored
 what it withstands). `robustness.md` has the table, with the paired difference of the two and its interval, and the
 reading, `figures/strengths.png` the curves, `figures/changes.png` what each change does to a painting.
 
-Budget on two CPU cores: a minute.
+Budget on two CPU cores: a few minutes, most of them for the machines beside the best networks.
 
 Result: no recorded run yet
 """
