@@ -25,7 +25,14 @@ the first seed are stored as `model_fold_1.pt`, …; `artists_robustness` judges
 
 Budget on two CPU cores: an hour and a half.
 
-Result: no recorded run yet
+Result: artists_improve on artists (train 360, test 451, val 360), seeds 0, 1, 2, AMD EPYC, 1 core, 24 GiB, no GPU,
+    653 s, 2026-11-22, commit 6116ccfae2:
+    test_accuracy                 0.840 ± 0.035 (5) on 451 samples
+    test_seeds_together_accuracy  0.842 ± 0.038 (5) on 451 samples
+    val_accuracy                  0.842 ± 0.016 (5) on 360 samples
+    test_network_accuracy         0.803 ± 0.032 (5) on 451 samples
+    test_machine_accuracy         0.831 ± 0.044 (5) on 451 samples
+    test_pretrained_accuracy      0.867 ± 0.047 (5) on 451 samples
 """
 
 from collections.abc import Sequence
