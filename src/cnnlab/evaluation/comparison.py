@@ -40,16 +40,18 @@ def paired_interval(first: np.ndarray, second: np.ndarray) -> tuple[float, float
 
 
 def unpaired_interval(
-    first: tuple[float, float, int], second: tuple[float, float, int], count: int
+    first: tuple[float, float, int], second: tuple[float, float, int], count: int, second_count: int = 0
 ) -> tuple[float, float]:
     """The same where only accuracies are known; wider, since samples that both get wrong are not known.
 
     Args:
         first: mean, standard deviation over seeds (0 for one) and number of seeds.
         second: the same of the other.
-        count: number of samples, the same for both.
+        count: number of samples.
+        second_count: of the second, where it was judged on others.
     """
-    variance = sum(mean * (1 - mean) / count + std**2 / seeds for mean, std, seeds in (first, second))
+    both = ((first, count), (second, second_count or count))
+    variance = sum(mean * (1 - mean) / samples + std**2 / seeds for (mean, std, seeds), samples in both)
     gain = second[0] - first[0]
     return gain - Z * sqrt(variance), gain + Z * sqrt(variance)
 

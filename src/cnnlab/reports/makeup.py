@@ -99,7 +99,7 @@ def collect(
         runs = client.search_runs(experiments, wanted, order_by=["attributes.start_time DESC"])
         runs = [r for r in runs if not data or r.data.params.get("cfg/data") == data]
         found[question] = [r for r in runs if not r.data.tags.get("own_settings")]
-        for run in runs[: len(runs) * (not found[question])]:
+        for run in () if found[question] else runs:
             print(f"{question}: run {run.info.run_id[:8]} passed over: {run.data.tags['own_settings']}.", flush=True)
     newest = max((r for runs in found.values() for r in runs), key=lambda r: r.info.start_time, default=None)
     digest = newest.data.tags.get("data.digest", "") if newest else ""

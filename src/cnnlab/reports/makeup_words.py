@@ -4,8 +4,7 @@ Each sentence is chosen by the figures: where an interval holds zero, it says th
 """
 
 from collections.abc import Mapping, Sequence
-from math import sqrt
-from statistics import fmean, stdev, variance
+from statistics import fmean, stdev
 
 from cnnlab.data.makeup import CLASSES
 from cnnlab.evaluation.comparison import paired_interval, unpaired_interval, wilson_interval
@@ -141,10 +140,10 @@ def discuss_improvement(
 def _gap(crossed: float, accuracies: Sequence[float], held_out: int, count: int) -> str:
     """What the difference between the best trial's cross-validation and the validation portraits says."""
     gain = crossed - fmean(accuracies)
-    spread = variance(accuracies) / len(accuracies) if len(accuracies) > 1 else 0.0
-    error = 1.96 * sqrt(sum(p * (1 - p) / n for p, n in ((crossed, held_out), (fmean(accuracies), count))) + spread)
-    ends = f"{_points(gain)} points, 95 % interval {_points(gain - error)} to {_points(gain + error)}"
-    if abs(gain) <= error:
+    spread = stdev(accuracies) if len(accuracies) > 1 else 0.0
+    low, high = unpaired_interval((fmean(accuracies), spread, len(accuracies)), (crossed, 0.0, 1), count, held_out)
+    ends = f"{_points(gain)} points, 95 % interval {_points(low)} to {_points(high)}"
+    if low <= 0 <= high:
         return f"Between the two no difference can be told ({ends})."
     if gain < 0:
         return f"The validation portraits are easier than that ({ends}), or the larger training set tells."
