@@ -126,7 +126,19 @@ def test_step_decay(settings, wanted):
     assert [r[-1] for r in rates] == pytest.approx([0.1 * w for w in wanted])
 
 
-@pytest.mark.parametrize("schedule", ["one_cycle", "cosine", "step", "constant"])
+def test_a_linear_schedule_begins_at_the_rate_and_ends_one_step_above_none():
+    training = replace(FAST, epochs=2, lr=1.0, schedule="linear")
+    optimizer = make_optimizer(LayerGroups(small_net(), training), training)
+    schedule = make_schedule(optimizer, training, steps_per_epoch=2)
+    rates = []
+    for _ in range(4):
+        rates.append(schedule.get_last_lr()[0])
+        optimizer.step()
+        schedule.step()
+    assert rates == pytest.approx([1, 0.75, 0.5, 0.25])
+
+
+@pytest.mark.parametrize("schedule", ["one_cycle", "linear", "cosine", "step", "constant"])
 def test_every_schedule_keeps_the_factors(schedule):
     training = replace(FAST, schedule=schedule, lr_factors=(1.0, 0.1, 0.01))
     optimizer = make_optimizer(LayerGroups(small_net(), training), training)

@@ -20,9 +20,9 @@ class Training:
     """peak learning rate"""
     weight_decay: float = 0.0
     """applied to weights of two or more dimensions, not to biases or norms"""
-    schedule: Literal["constant", "cosine", "one_cycle", "step", "plateau"] = "constant"
-    """per step; step divides by 10 at 1/2 and 3/4 of the epochs, plateau after 5 epochs without a better `monitor`
-    (val/loss with `last`); or as step_epochs and step_gamma say"""
+    schedule: Literal["constant", "linear", "cosine", "one_cycle", "step", "plateau"] = "constant"
+    """per step; linear falls from lr to nearly 0 without a warm-up; step divides by 10 at 1/2 and 3/4 of the epochs,
+    plateau after 5 epochs without a better `monitor` (val/loss with `last`); or as step_epochs and step_gamma say"""
     step_epochs: int = 0
     """with schedule=step: multiply the rate by step_gamma after every so many epochs; 0 is at 1/2 and 3/4 of them; with
     schedule=plateau: after so many without a better `monitor`, 0 is 5"""

@@ -38,6 +38,8 @@ def make_schedule(optimizer: Optimizer, training: Training, steps_per_epoch: int
     That of `plateau` is stepped once per epoch instead, with the metric `training.watched`.
     """
     steps = training.epochs * steps_per_epoch
+    if training.schedule == "linear":
+        return LambdaLR(optimizer, lambda step: 1 - step / steps)
     if training.schedule == "cosine":
         return CosineAnnealingLR(optimizer, T_max=steps)
     if training.schedule == "one_cycle":
