@@ -25,6 +25,13 @@ Result: camvid_fcn32s on CamVid (train 367, val 101), seeds 0, 1, 2, AMD EPYC, 1
     val_miou_plain           0.5992 ± 0.0049 (3) on 101 samples
     val_images_per_second    12.9 ± 2.7 (3) on 101 samples
     train_images_per_second  4.16 ± 0.54 (3) on 367 samples
+camvid_fcn16s on CamVid (train 367, val 101), seeds 0, AMD EPYC, 1 cores, 24 GiB, no GPU, 2099 s, 2026-11-22, commit
+    c79e5b9f62:
+    val_miou                 0.7093 (1) on 101 samples
+    val_pixel_accuracy       0.9335 (1) on 101 samples
+    val_miou_plain           0.6598 (1) on 101 samples
+    val_images_per_second    12.75 (1) on 101 samples
+    train_images_per_second  4.843 (1) on 367 samples
 camvid_fcn8s on CamVid (train 367, val 101), seeds 0, 1, 2, AMD EPYC, 1 cores, 24 GiB, no GPU, 5164 s, 2026-11-22,
     commit c79e5b9f62:
     val_miou                 0.7236 ± 0.0043 (3) on 101 samples
