@@ -9,6 +9,7 @@ from statistics import fmean, stdev
 from cnnlab.data.makeup import CLASSES
 from cnnlab.evaluation.comparison import paired_interval, unpaired_interval, wilson_interval
 from cnnlab.reports.makeup import COMMANDS, Measured
+from cnnlab.reports.text_tables import percent
 
 WORDS = {"features": "the last layer alone", "finetune": "fine-tuning every layer", "scratch": "training from scratch"}
 REQUIRED = 0.895  # by Q1-8
@@ -112,7 +113,6 @@ def discuss_improvement(
     mean = fmean(accuracies)
     network, once = (fmean(metrics[f"val_network_{what}accuracy"]) for what in ("", "single_view_"))
     low, high = wilson_interval(mean, count)
-    spread = f" ± {100 * stdev(accuracies):.1f}" if len(accuracies) > 1 else ""
     changed = [f"{name}={value}" for name, value in params.items() if plain[name] != value]
     beside = fmean(metrics.get("val_machine_accuracy", [0.0]))
     who = f"{params['network']} and a kernel machine" if beside else str(params["network"])
@@ -121,7 +121,7 @@ def discuss_improvement(
     sure = "surely" if low > REQUIRED or high < REQUIRED else "by less than these portraits can prove"
     lines = [
         "# Q1-9: fine-tuning beyond AlexNet and ResNet-18",
-        f"{who} is {verdict} the required {100 * REQUIRED:.1f} % ({sure}): {100 * mean:.1f}{spread} % of "
+        f"{who} is {verdict} the required {100 * REQUIRED:.1f} % ({sure}): {percent(accuracies)} of "
         f"{count} validation portraits, mean of {len(accuracies)} seed{'s' * (len(accuracies) > 1)}; another {count} "
         f"portraits would give {100 * low:.1f} to {100 * high:.1f} % (95 %).",
         f"Against the plain fine-tuning the winner changed {', '.join(changed)}." if changed
