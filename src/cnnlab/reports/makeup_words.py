@@ -9,7 +9,7 @@ from statistics import fmean, stdev
 from cnnlab.data.makeup import CLASSES
 from cnnlab.evaluation.comparison import paired_interval, unpaired_interval, wilson_interval
 from cnnlab.reports.makeup import COMMANDS, Measured
-from cnnlab.reports.text_tables import percent
+from cnnlab.reports.text_tables import percent, table_lines
 
 WORDS = {"features": "the last layer alone", "finetune": "fine-tuning every layer", "scratch": "training from scratch"}
 REQUIRED = 0.895  # by Q1-8
@@ -233,7 +233,7 @@ def markdown(measured: Mapping[str, Measured]) -> str:
     """The table of the five commands and the two discussions."""
     head = ("question", "training", "augmentation", "weights", "val accuracy (mean ± std)", "seeds", "95 % interval",
             "portraits", "from")  # fmt: skip
-    rows = [head, ("---",) * len(head)]
+    rows = []
     for question, one in measured.items():
         mode, augmentation = one.command.split()
         spread = f" ± {100 * one.std:.1f}" if one.seeds > 1 else ""
@@ -242,11 +242,10 @@ def markdown(measured: Mapping[str, Measured]) -> str:
             question, mode, augmentation, one.weights, f"{100 * one.mean:.1f} %{spread}", str(one.seeds),
             f"{100 * low:.1f} to {100 * high:.1f} %", str(one.count), f"`{one.place}`",
         ))  # fmt: skip
-    table = "\n".join("| " + " | ".join(row) + " |" for row in rows)
     name = next((one.data for one in measured.values()), "")
     weights = dict.fromkeys(m.sentence for m in measured.values() if m.sentence and not m.command.startswith("scratch"))
-    parts = [f"# AlexNet on portraits with and without heavy makeup ({name})", table, " ".join(weights)]
-    parts += [missing_sentence(measured), "## Q1-4: three trainings", *discuss_training(measured)]
+    parts = [f"# AlexNet on portraits with and without heavy makeup ({name})", table_lines(head, rows)]
+    parts += [" ".join(weights), missing_sentence(measured), "## Q1-4: three trainings", *discuss_training(measured)]
     parts += ["## Q1-7: whole faces", *discuss_augmentation(measured)]
     return "\n\n".join(part for part in parts if part) + "\n"
 
