@@ -52,7 +52,9 @@ from cnnlab.reports.detector import (
     log_detections,
     log_detector,
 )  # fmt: skip
-from cnnlab.reports.face_study import Judge, compare_trials, patches_for
+from cnnlab.reports.face_study import Judge, patches_for
+from cnnlab.reports.studies import compare_trials
+from cnnlab.reports.text_tables import percent
 from cnnlab.search import LABEL, Search, params_digest, search
 from cnnlab.tracking import Run
 from cnnlab.tracking.models import detector_file, promote
@@ -211,7 +213,12 @@ def run(config: Config, run: Run) -> Outcome:
         constants={"augmentations": AUGMENTATIONS, "first": FIRST, "widths": WIDTHS}
         | {"training": training_of(PLAIN, epochs=1, monitor="val/accuracy")},
     )  # fmt: skip
-    baseline_run = compare_trials(run, study, judge_trials, PLAIN)
+    judged = "AP50 on photographs and AP30 on collages, mean" if judge_trials.photos else "patch accuracy"
+    baseline_run = compare_trials(
+        run, study, PLAIN, judge_trials.score, judge_trials.count,
+        artifact="validation.npz", metric="validation score", what=f"Validation score: {judged}.",
+        also={f"accuracy on {len(data.val)} val patches": lambda arrays: percent([arrays["right"].mean()])},
+    )  # fmt: skip
     best = study.best_trial
     label = best.user_attrs.get(LABEL, f"trial {best.number}")
     run.set_tags({"winner": label, "winner.params": best.params})

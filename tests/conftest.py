@@ -95,11 +95,14 @@ def store(tmp_path, monkeypatch) -> Path:
 
 
 @pytest.fixture
-def load_experiment(repository, monkeypatch):
-    """`load_experiment("facescrub/mlp")`: the module as its script sees it, its folder on the path."""
+def load_program(repository, monkeypatch):
+    """`load_program("experiments/facescrub/mlp")`: the module as its script sees it, its folder on the path.
+
+    A program beside it that it imports is loaded before it, so that it leaves with the test.
+    """
 
     def load(place):
-        path = repository / "experiments" / f"{place}.py"
+        path = repository / f"{place}.py"
         monkeypatch.syspath_prepend(str(path.parent))
         spec = importlib.util.spec_from_file_location(path.stem, path)
         module = importlib.util.module_from_spec(spec)

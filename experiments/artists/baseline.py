@@ -45,7 +45,7 @@ from cnnlab.reports.paintings import (
     sizes_of_course,
     train_painter,
 )  # fmt: skip
-from cnnlab.reports.text_tables import as_markdown
+from cnnlab.reports.text_tables import as_markdown, percent
 from cnnlab.tracking import Run
 from cnnlab.training import Training
 from cnnlab.training.folds import FoldResult, run_jobs
@@ -94,7 +94,7 @@ def run(config: Config, run: Run) -> Outcome:
             "training_seconds": seconds,
             **timed,
         },
-        f"{100 * folded.accuracy:.1f} ± {100 * folded.std:.1f} % of the test pictures right (mean ± std of "
+        f"{percent(folded.fold_accuracies)} of the test pictures right (mean ± std of "
         f"{len(folds)} folds, {pictures.name}). On the course's split {100 * first.train_accuracy:.1f} % of "
         f"{len(course.train)} training and {100 * first.val_accuracy:.1f} % of {len(course.val)} validation pictures "
         f"after {config.training.epochs} epochs, {seconds[0]:.0f} s.",
@@ -169,8 +169,8 @@ def accuracies(first: FoldResult, folded: Variant, course: Fold) -> str:
         "## Training and validation accuracy", "",
         f"Course's split, last epoch: {train:.1f} % of {len(course.train)} training pictures, {val:.1f} % of "
         f"{len(course.val)} validation pictures (95 % interval {low:.1f} to {high:.1f} %; one picture is "
-        f"{100 / len(course.val):.2f} points). Five folds: {100 * folded.accuracy:.1f} ± {100 * folded.std:.1f} % of "
-        "the test pictures, trained on fewer: an eighth of the other folds is kept for choosing, not used here.", "",
+        f"{100 / len(course.val):.2f} points). Five folds: {percent(folded.fold_accuracies)} of the test "
+        "pictures, trained on fewer: an eighth of the other folds is kept for choosing, not used here.", "",
         gap + (" The rise says the same." if rising and train - val > 10 else ""),
     ])  # fmt: skip
 

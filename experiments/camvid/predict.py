@@ -33,6 +33,7 @@ from cnnlab.data.images import list_images, read_image
 from cnnlab.data.scene_classes import SCENE_CLASSES, class_colours
 from cnnlab.errors import ConfigError, DataError
 from cnnlab.experiment import Experiment, Outcome, main
+from cnnlab.files import replacing
 from cnnlab.models import build_model
 from cnnlab.models.saved import load_model
 from cnnlab.plots.segmentation import scene_sheet
@@ -159,12 +160,10 @@ def write_labels(path: Path, labels: np.ndarray) -> None:
     Raises:
         DataError: it cannot be written.
     """
-    unfinished = path.with_name(path.name + ".partial")
     try:
-        Image.fromarray(labels).save(unfinished, format="PNG")
-        os.replace(unfinished, path)
+        with replacing(path) as partial:
+            Image.fromarray(labels).save(partial, format="PNG")
     except OSError as error:
-        unfinished.unlink(missing_ok=True)
         raise DataError(f"{path} cannot be written ({error.strerror}); free space or choose another output.") from error
 
 

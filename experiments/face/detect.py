@@ -22,7 +22,6 @@ Result: face_detect on data (val 86, full_images 4), seeds 0, AMD EPYC, 2 cores,
 
 import csv
 import io
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,6 +34,7 @@ from cnnlab.data.images import list_images, read_image
 from cnnlab.detection.detector import FaceDetector
 from cnnlab.errors import ConfigError, DataError
 from cnnlab.experiment import Experiment, Outcome, main
+from cnnlab.files import replacing
 from cnnlab.reports.detector import count_at, detect_photos, find_threshold, judge, log_detections
 from cnnlab.tracking import Run
 from cnnlab.tracking.models import detector_file
@@ -134,12 +134,10 @@ def detect_folder(config: Config, run: Run, detector: FaceDetector) -> Outcome:
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows([["image", "x1", "y1", "x2", "y2", "score"], *rows])
     if config.output:
-        partial = Path(config.output + ".partial")
         try:
-            partial.write_text(text.getvalue())
-            os.replace(partial, config.output)
+            with replacing(config.output) as partial:
+                partial.write_text(text.getvalue())
         except OSError as error:
-            partial.unlink(missing_ok=True)
             raise DataError(f"output={config.output} cannot be written ({error.strerror}).") from error
     run.log_text("detections.csv", text.getvalue())
     run.log_text("unreadable.txt", "\n".join(unreadable))

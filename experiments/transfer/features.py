@@ -34,6 +34,7 @@ from cnnlab.evaluation.comparison import wilson_interval
 from cnnlab.evaluation.linear import cross_validated, fit_linear_svm
 from cnnlab.evaluation.retrieval import chance_precision, nearest_neighbours, precision_at
 from cnnlab.experiment import Experiment, Outcome, checkpoint_path, fingerprint, main
+from cnnlab.files import replacing
 from cnnlab.models.backbone import Backbone
 from cnnlab.models.kernel_machine import trained_network
 from cnnlab.models.pretrained import pretrained_model
@@ -142,9 +143,8 @@ def embed_once(config: Config, run: Run, model: Backbone, part: ImageSet, origin
         features = torch.load(path, weights_only=True).numpy()
     else:
         features = embed_all(model, part)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        torch.save(torch.from_numpy(features), path.with_suffix(".partial"))
-        path.with_suffix(".partial").replace(path)
+        with replacing(path) as partial:
+            torch.save(torch.from_numpy(features), partial)
     run.log_arrays(f"features_{part.split}.npz", {
         "features": features.astype(np.float16), "labels": part.labels.numpy(), "names": np.array(part.names or []),
         "classes": np.array(part.classes),

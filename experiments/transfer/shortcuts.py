@@ -76,11 +76,8 @@ def check(tree: PictureTree, config: Config, run: Run) -> Outcome:
     sizes = {name: int((tree.splits == i).sum()) for i, name in enumerate(tree.split_names)}
     files = [f"{p.relative_to(tree.root)} {m.sha256}" for p, m in zip(hashed.paths, measured, strict=True)]
     run.log_data(tree.root.name, hashlib.sha256("\n".join(files).encode()).hexdigest()[:16], sizes, config.data)
-    hashes = np.array([[m.phash, m.dhash] for m in measured], np.uint64)
-    told = hashed.labels if tree.target == "class" else np.zeros(len(measured), int)
-    groups, numbers = near_duplicates(
-        hashes, np.stack([m.thumbnail for m in measured]), [m.sha256 for m in measured], told, hashed.splits
-    )
+    told = hashed.labels if tree.target == "class" else None
+    groups, numbers = near_duplicates(measured, told, hashed.splits)
     labels = hashed.labels[pick]
     columns = {name: np.array([measured[i].columns[name] for i in pick]) for name in COLUMNS}
     results = []

@@ -18,13 +18,8 @@ def tiles() -> list[Image.Image]:
 
 
 def groups_of(paths, labels=None, splits=None):
-    measured = [measure_file(path, cues=False) for path in paths]
-    zeros = np.zeros(len(paths), int)
-    return near_duplicates(
-        np.array([[m.phash, m.dhash] for m in measured], np.uint64), np.stack([m.thumbnail for m in measured]),
-        [m.sha256 for m in measured], zeros if labels is None else np.array(labels),
-        zeros if splits is None else np.array(splits),
-    )  # fmt: skip
+    given = (None if values is None else np.array(values) for values in (labels, splits))
+    return near_duplicates([measure_file(path, cues=False) for path in paths], *given)
 
 
 def saved(pages, folder, **options):

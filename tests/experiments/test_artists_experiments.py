@@ -1,7 +1,5 @@
 """The experiments on paintings: what they cover, that each variant changes what it says, the answers in words."""
 
-import importlib.util
-import sys
 from dataclasses import replace
 
 import pytest
@@ -24,20 +22,8 @@ from cnnlab.reports.paintings import (
 from cnnlab.tracking import Run
 
 
-@pytest.fixture
-def load(repository, monkeypatch):
-    def module(name: str):
-        spec = importlib.util.spec_from_file_location(f"artists_{name}", repository / f"experiments/artists/{name}.py")
-        loaded = importlib.util.module_from_spec(spec)
-        monkeypatch.setitem(sys.modules, spec.name, loaded)
-        spec.loader.exec_module(loaded)
-        return loaded
-
-    return module
-
-
-def test_the_baseline_is_described_from_network_and_settings(load):
-    baseline = load("baseline")
+def test_the_baseline_is_described_from_network_and_settings(load_program):
+    baseline = load_program("experiments/artists/baseline")
     text = baseline.describe(PaintingConfig().build(11), BASIS, 50)
     assert "4 layers with weights, 181,467 parameters: 2 convolutional and 2 fully connected" in text
     assert "ReLU, behind every layer with weights but the last" in text
@@ -58,8 +44,8 @@ def test_a_record_tells_the_pictures_that_its_figures_are_of():
     assert sizes_of_nesting(pictures, folds) == {"train": 48, "val": 48, "test": 60}
 
 
-def test_the_baseline_s_run_has_the_course_s_split(load, store):
-    baseline = load("baseline")
+def test_the_baseline_s_run_has_the_course_s_split(load_program, store):
+    baseline = load_program("experiments/artists/baseline")
     config = baseline.Config(quick=True).shrunk()
     with Run.start("artists_baseline", {}, "", "test") as run:
         outcome = baseline.run(config, run)
@@ -69,8 +55,8 @@ def test_the_baseline_s_run_has_the_course_s_split(load, store):
     assert 0 < outcome.metrics["five_folds_seconds"]
 
 
-def test_regularisation_covers_what_the_question_asks(load):
-    asked = load("regularization")
+def test_regularisation_covers_what_the_question_asks(load_program):
+    asked = load_program("experiments/artists/regularization")
     assert asked.DROPOUTS == (0.1, 0.2, 0.3, 0.4, 0.5)
     assert {change["schedule"] for change in asked.SCHEDULES.values()} == {"step", "cosine", "one_cycle", "plateau"}
     base = asked.Config()
@@ -82,8 +68,8 @@ def test_regularisation_covers_what_the_question_asks(load):
 
 
 @pytest.mark.parametrize("name, attribute", [("pooling", "POOLINGS"), ("pooling", "INSTEAD"), ("architecture", "")])
-def test_every_layout_can_be_built_and_run(load, name, attribute):
-    module = load(name)
+def test_every_layout_can_be_built_and_run(load_program, name, attribute):
+    module = load_program(f"experiments/artists/{name}")
     groups = {attribute: getattr(module, attribute)} if attribute else module.CHANGES
     if not attribute:
         assert {"filter size", "stride", "depth", "number of layers", "shape"} <= set(groups)
@@ -96,8 +82,9 @@ def test_every_layout_can_be_built_and_run(load, name, attribute):
                 assert config.build(11)(torch.rand(1, 3, 50, 50)).shape == (1, 11)
 
 
-def test_settings_of_the_network_come_from_the_command_line(load):
-    config = parse(load("baseline").Config, "", ["--layout.kernels", "3 3", "--layout.norm", "batch", "--seeds", "2"])
+def test_settings_of_the_network_come_from_the_command_line(load_program):
+    baseline = load_program("experiments/artists/baseline")
+    config = parse(baseline.Config, "", ["--layout.kernels", "3 3", "--layout.norm", "batch", "--seeds", "2"])
     assert config.layout.kernels == (3, 3) and config.layout.norm == "batch" and config.training_seeds == [0, 1]
 
 

@@ -1,7 +1,5 @@
 """The nested study: a fold's pictures choose nothing for it, a stopped run repeats nothing, settings are refused."""
 
-import importlib.util
-import sys
 from dataclasses import replace
 
 import numpy as np
@@ -33,12 +31,9 @@ FOLDS = five_folds(PICTURES.labels)
 
 
 @pytest.fixture
-def study(repository, monkeypatch, tmp_path):
+def study(load_program, monkeypatch, tmp_path):
     """The study on pictures that stand for nothing, in a folder of its own, its trials kept in memory."""
-    spec = importlib.util.spec_from_file_location("artists_improve", repository / "studies/artists_improve.py")
-    module = importlib.util.module_from_spec(spec)
-    monkeypatch.setitem(sys.modules, spec.name, module)
-    spec.loader.exec_module(module)
+    module = load_program("studies/artists_improve")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(
         module, "load_paintings", lambda config, run, sizes: (PICTURES, five_folds(PICTURES.labels, config.seed))

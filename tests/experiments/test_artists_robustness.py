@@ -1,7 +1,5 @@
 """Robustness: each network is asked for pictures that it has not seen, and the words follow the figures."""
 
-import importlib.util
-import sys
 from dataclasses import asdict
 
 import numpy as np
@@ -28,13 +26,8 @@ FOLDS = five_folds(PICTURES.labels)
 
 
 @pytest.fixture
-def robustness(repository, monkeypatch):
-    path = repository / "experiments/artists/robustness.py"
-    spec = importlib.util.spec_from_file_location("artists_robustness", path)
-    module = importlib.util.module_from_spec(spec)
-    monkeypatch.setitem(sys.modules, spec.name, module)
-    spec.loader.exec_module(module)
-    return module
+def robustness(load_program):
+    return load_program("experiments/artists/robustness")
 
 
 class Threshold(torch.nn.Module):

@@ -1,6 +1,5 @@
 """The street-scene experiments: label PNGs of a user's folder, reports from stored runs, held-out sequences."""
 
-import importlib.util
 import json
 from dataclasses import replace
 
@@ -19,17 +18,6 @@ from cnnlab.reports.scenes import SceneConfig, run_scenes
 from cnnlab.tracking import Run, open_store
 
 
-@pytest.fixture
-def module(repository):
-    def load(path):
-        spec = importlib.util.spec_from_file_location(path.rpartition("/")[2], repository / f"{path}.py")
-        loaded = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(loaded)
-        return loaded
-
-    return load
-
-
 # ---- camvid_predict --------------------------------------------------------------------------------------------------
 @pytest.fixture
 def untrained(store):
@@ -41,8 +29,12 @@ def untrained(store):
     return str(store / "untrained.pt")
 
 
-def predict(module, **settings):
-    camvid_predict = module("experiments/camvid/predict")
+@pytest.fixture
+def camvid_predict(load_program):
+    return load_program("experiments/camvid/predict")
+
+
+def predict(camvid_predict, **settings):
     config = camvid_predict.Config(**settings)
     return execute(camvid_predict.run, config, entry_point="camvid_predict", question="Q2", doc="doc")
 
@@ -52,13 +44,13 @@ def picture(path, mode="RGB", size=(96, 80)):
     Image.fromarray(pixels).convert(mode).save(path)
 
 
-def test_every_image_gets_a_label_png_of_its_own_size_and_name(store, module, untrained, capsys):
+def test_every_image_gets_a_label_png_of_its_own_size_and_name(store, camvid_predict, untrained, capsys):
     (store / "images").mkdir()
     sizes = {"a.jpg": (96, 80), "b.c.png": (33, 61), "grey.png": (40, 30), "clear.png": (48, 48)}
     for (name, size), mode in zip(sizes.items(), ("RGB", "RGB", "L", "RGBA"), strict=True):
         picture(store / "images" / name, mode, size)
     (store / "images" / "broken.png").write_bytes(b"no image")
-    outcome = predict(module, images=str(store / "images"), output=str(store / "deep" / "labels"), model=untrained)
+    outcome = predict(camvid_predict, images=str(store / "images"), output=str(store / "deep/labels"), model=untrained)
     assert (outcome.metrics["images"], outcome.metrics["unreadable"]) == (4.0, 1.0)
     assert "broken.png" in capsys.readouterr().out
     written = {path.name: path for path in (store / "deep" / "labels").iterdir()}
@@ -70,8 +62,7 @@ def test_every_image_gets_a_label_png_of_its_own_size_and_name(store, module, un
     assert sum(v for k, v in outcome.metrics.items() if k.startswith("share_")) == pytest.approx(1)
 
 
-def test_labels_are_those_of_the_network_at_the_images_own_size(store, module, untrained):
-    camvid_predict = module("experiments/camvid/predict")
+def test_labels_are_those_of_the_network_at_the_images_own_size(store, camvid_predict, untrained):
     model, _ = load_model(untrained)
     image = np.random.default_rng(0).integers(0, 255, (96, 128, 3), dtype=np.uint8)
     labels = camvid_predict.predict_labels(model, image, camvid_predict.SINGLE_VIEW, resolution=128)
@@ -94,7 +85,7 @@ BAD_INPUT = [
 ]
 
 
-def test_bad_input_ends_with_one_sentence(store, module, untrained):
+def test_bad_input_ends_with_one_sentence(store, camvid_predict, untrained):
     for folder in ("images", "twins", "broken"):
         (store / folder).mkdir()
     picture(store / "images/a.png")
@@ -105,7 +96,7 @@ def test_bad_input_ends_with_one_sentence(store, module, untrained):
     save_model(store / "classifier.pt", build_model("face_fcn"), {"classes": ["a", "b"], "size": [48, 48]})
     for settings, message in BAD_INPUT:
         with pytest.raises((ConfigError, DataError), match=message):
-            predict(module, **{"model": untrained, **settings})
+            predict(camvid_predict, **{"model": untrained, **settings})
     assert [path.name for path in (store / "images").iterdir()] == ["a.png"]
 
 
@@ -126,7 +117,7 @@ def tiny(decoder, **settings):
     return replace(config, quick=False, training=replace(config.training, epochs=1))
 
 
-def test_a_run_of_two_seeds_stores_what_the_report_needs(store, module, no_mlflow_model):
+def test_a_run_of_two_seeds_stores_what_the_report_needs(store, load_program, no_mlflow_model):
     def run(config, run):
         return run_scenes(config, run, load_camvid("embedded", quick=True))
 
@@ -146,7 +137,7 @@ def test_a_run_of_two_seeds_stores_what_the_report_needs(store, module, no_mlflo
     assert stored.data.tags["weights.source"] == "random" and "val/miou" in stored.data.metrics
     numbers = json.loads((store / client.download_artifacts(stored.info.run_id, "segmentation.json")).read_text())
     assert [one["seed"] for one in numbers["seeds"]] == [0, 1]
-    report = module("experiments/camvid/report")
+    report = load_program("experiments/camvid/report")
     outcome = execute(report.run, report.Config(), entry_point="camvid_report", question="Q2-2", doc="doc")
     assert len(outcome.metrics["val_miou_fcn32s"]) == 2
     assert "camvid_fcn16s, camvid_three_classes" in outcome.summary
@@ -155,8 +146,8 @@ def test_a_run_of_two_seeds_stores_what_the_report_needs(store, module, no_mlflo
     assert "## Q2-2" in text and "## Q2-4" not in text
 
 
-def test_the_report_without_runs_names_the_commands(store, module):
-    report = module("experiments/camvid/report")
+def test_the_report_without_runs_names_the_commands(store, load_program):
+    report = load_program("experiments/camvid/report")
     with pytest.raises(ConfigError, match="start camvid_fcn8s, camvid_fcn16s"):
         execute(report.run, report.Config(), entry_point="camvid_report", question="Q2-2", doc="doc")
 
@@ -192,8 +183,8 @@ def test_settings_that_contradict_each_other_are_refused():
 
 
 # ---- camvid_improve --------------------------------------------------------------------------------------------------
-def test_the_last_fifth_of_every_sequence_is_held_out(module):
-    study = module("studies/camvid_improve")
+def test_the_last_fifth_of_every_sequence_is_held_out(load_program):
+    study = load_program("studies/camvid_improve")
     scenes = load_camvid("embedded", quick=True).train
     names = [f"train/{s}_{i:03d}.png" for s in ("0001TP", "0016E5") for i in range(6)]
     kept, held = study.hold_out(replace(scenes, names=names[::-1]), 0.34)
@@ -203,8 +194,8 @@ def test_the_last_fifth_of_every_sequence_is_held_out(module):
     assert (len(kept), len(held)) == (9, 3)
 
 
-def test_the_recipe_and_its_changes_lie_in_the_search_space(module):
-    study = module("studies/camvid_improve")
+def test_the_recipe_and_its_changes_lie_in_the_search_space(load_program):
+    study = load_program("studies/camvid_improve")
     for params in study.FIRST.values():
         assert params.keys() == study.SPACE.keys()
         assert all(study.SPACE[name]._contains(study.SPACE[name].to_internal_repr(v)) for name, v in params.items())

@@ -1,7 +1,5 @@
 """data_fetch end to end, and what it says when the source is not there."""
 
-import importlib.util
-
 import pytest
 
 from cnnlab.data.fetch_miniature import make_camvid
@@ -10,11 +8,8 @@ from cnnlab.tracking import Run
 
 
 @pytest.fixture
-def fetch(repository):
-    spec = importlib.util.spec_from_file_location("data_fetch", repository / "experiments/transfer/fetch.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+def fetch(load_program):
+    return load_program("experiments/transfer/fetch")
 
 
 @pytest.mark.parametrize(("dataset", "counts"), [("camvid", (2, 2, 1)), ("makeup", (12, 6))])

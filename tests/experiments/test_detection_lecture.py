@@ -1,7 +1,5 @@
 """detection_lecture: real boxes from the released detector, on the embedded photograph, a folder's or one of yours."""
 
-import importlib.util
-
 import numpy as np
 import pytest
 import torch
@@ -13,15 +11,9 @@ from cnnlab.models import build_model
 from cnnlab.tracking.models import detector_file
 
 
-@pytest.fixture(scope="module")
-def lecture():
-    from pathlib import Path
-
-    path = Path(__file__).parents[2] / "experiments/transfer/detection_lecture.py"
-    spec = importlib.util.spec_from_file_location("detection_lecture", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+@pytest.fixture
+def lecture(load_program):
+    return load_program("experiments/transfer/detection_lecture")
 
 
 def test_the_embedded_photograph_has_its_face(lecture):

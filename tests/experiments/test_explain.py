@@ -1,7 +1,5 @@
 """explain: a network that was offered the background looks at it; any stored model on any image; bad input is named."""
 
-import importlib.util
-
 import mlflow
 import numpy as np
 import pytest
@@ -18,15 +16,9 @@ from cnnlab.models.saved import load_model, save_model
 from cnnlab.tracking import Run
 
 
-@pytest.fixture(scope="module")
-def lesson():
-    from pathlib import Path
-
-    path = Path(__file__).parents[2] / "experiments/transfer/explain.py"
-    spec = importlib.util.spec_from_file_location("explain_experiment", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+@pytest.fixture
+def lesson(load_program):
+    return load_program("experiments/transfer/explain")
 
 
 def run(lesson, **settings):

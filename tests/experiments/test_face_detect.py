@@ -1,7 +1,6 @@
 """face_detect on a user's folder: every readable image is searched, every other is named, nothing earlier is lost."""
 
 import csv
-import importlib.util
 
 import numpy as np
 import pytest
@@ -15,11 +14,8 @@ from cnnlab.models import build_model
 
 
 @pytest.fixture
-def detect(repository):
-    spec = importlib.util.spec_from_file_location("face_detect", repository / "experiments/face/detect.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+def detect(load_program):
+    return load_program("experiments/face/detect")
 
 
 @pytest.fixture

@@ -1,8 +1,5 @@
 """face_rcnn: what validation chooses, how the two detectors are compared, and that no other split slips in."""
 
-import importlib.util
-from pathlib import Path
-
 import numpy as np
 import pytest
 
@@ -13,13 +10,9 @@ from cnnlab.errors import ConfigError
 FACE = np.array([[10, 10, 50, 60]], np.float32)
 
 
-@pytest.fixture(scope="module")
-def rcnn_experiment():
-    path = Path(__file__).parents[2] / "experiments/face/rcnn.py"
-    spec = importlib.util.spec_from_file_location("face_rcnn", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+@pytest.fixture
+def rcnn_experiment(load_program):
+    return load_program("experiments/face/rcnn")
 
 
 class Fake:

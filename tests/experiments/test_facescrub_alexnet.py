@@ -1,7 +1,5 @@
 """AlexNet on faces: what each command stores, how a photograph gets its names, and refusals in a sentence."""
 
-import importlib.util
-import sys
 from dataclasses import replace
 
 import mlflow
@@ -16,18 +14,6 @@ from cnnlab.experiment import execute
 from cnnlab.models import build_model
 from cnnlab.models.saved import save_model
 from cnnlab.tracking import Run
-
-
-@pytest.fixture
-def load(repository, monkeypatch):
-    def load(name):
-        spec = importlib.util.spec_from_file_location(name, repository / f"experiments/facescrub/{name}.py")
-        module = importlib.util.module_from_spec(spec)
-        monkeypatch.setitem(sys.modules, name, module)
-        spec.loader.exec_module(module)
-        return module
-
-    return load
 
 
 @pytest.fixture
@@ -55,8 +41,8 @@ def stored(entry_point):
     return run, figures, {a.path for a in client.list_artifacts(run.info.run_id)}
 
 
-def test_every_face_of_a_photograph_gets_a_name(load, store, namer, tmp_path):
-    predict = load("predict")
+def test_every_face_of_a_photograph_gets_a_name(load_program, store, namer, tmp_path):
+    predict = load_program("experiments/facescrub/predict")
     config = predict.Config(image=photograph(tmp_path / "two.png", 1, 2), model=namer)
     outcome = execute(predict.run, config, entry_point="facescrub_predict", question="D 2.4", doc="doc")
     assert outcome.metrics["faces"] == 2 and "two.png, 2 faces: " in outcome.summary
@@ -71,8 +57,8 @@ def test_every_face_of_a_photograph_gets_a_name(load, store, namer, tmp_path):
         assert sum(shares.values()) == pytest.approx(1, abs=1e-3) and shares[answer] == max(shares.values())
 
 
-def test_a_picture_without_a_face_is_refused_unless_it_is_to_be_taken_whole(load, namer, tmp_path):
-    predict = load("predict")
+def test_a_picture_without_a_face_is_refused_unless_it_is_to_be_taken_whole(load_program, namer, tmp_path):
+    predict = load_program("experiments/facescrub/predict")
     Image.fromarray(np.full((90, 120, 3), 130, np.uint8)).save(tmp_path / "wall.png")
     with pytest.raises(DataError, match=r"wall.png: no face was found at threshold 0\.74; .*-P face=whole"):
         predict.run(predict.Config(image=str(tmp_path / "wall.png"), model=namer), Run.inactive())
@@ -80,8 +66,8 @@ def test_a_picture_without_a_face_is_refused_unless_it_is_to_be_taken_whole(load
     assert predict.run(whole, Run.inactive()).metrics["faces"] == 1
 
 
-def test_predicting_without_what_it_needs_ends_in_a_sentence(load, store, namer, tmp_path):
-    predict = load("predict")
+def test_predicting_without_what_it_needs_ends_in_a_sentence(load_program, store, namer, tmp_path):
+    predict = load_program("experiments/facescrub/predict")
     face = photograph(tmp_path / "one.png", 1)
     with pytest.raises(ConfigError, match="No network for people is registered yet: train one"):
         predict.run(predict.Config(image=face), Run.inactive())
@@ -91,9 +77,9 @@ def test_predicting_without_what_it_needs_ends_in_a_sentence(load, store, namer,
         predict.run(predict.Config(image="no/such.jpg", model=namer), Run.inactive())
 
 
-def test_the_untrained_layers_are_left_out_and_the_run_says_so(load, tmp_path):
+def test_the_untrained_layers_are_left_out_and_the_run_says_so(load_program, tmp_path):
     """Weights of the convolutions alone, as packages carry them."""
-    finetune = load("finetune")
+    finetune = load_program("experiments/facescrub/finetune")
     state = build_model("alexnet", 2, conv_only=True).state_dict()
     convolutions = {key: value for key, value in state.items() if key.startswith("features.")}
     torch.save(convolutions, tmp_path / "convolutions.pth")
@@ -105,8 +91,8 @@ def test_the_untrained_layers_are_left_out_and_the_run_says_so(load, tmp_path):
     assert [m.out_features for m in model.classifier if hasattr(m, "out_features")] == [4096, 4096, 6]
 
 
-def test_fine_tuning_stores_what_predict_uses(load, store, tmp_path):
-    finetune, predict = load("finetune"), load("predict")
+def test_fine_tuning_stores_what_predict_uses(load_program, store, tmp_path):
+    finetune, predict = (load_program(f"experiments/facescrub/{name}") for name in ("finetune", "predict"))
     config = finetune.Config(quick=True)
     outcome = execute(finetune.run, config, entry_point="facescrub_finetune", question="D 2.4", doc="doc")
     assert {"val_accuracy", "test_accuracy"} <= set(outcome.metrics)
@@ -117,8 +103,8 @@ def test_fine_tuning_stores_what_predict_uses(load, store, tmp_path):
     assert predict.run(asked, Run.inactive()).metrics["faces"] == 1
 
 
-def test_features_of_every_layer_and_one_network_of_it_all(load, store):
-    features = load("alexnet_features")
+def test_features_of_every_layer_and_one_network_of_it_all(load_program, store):
+    features = load_program("experiments/facescrub/alexnet_features")
     config = features.Config(quick=True)
     outcome = execute(features.run, config, entry_point="facescrub_alexnet_features", question="D 2.2", doc="doc")
     layers = ("conv1", "conv2", "conv3", "conv4", "conv5", "pool5")
@@ -140,8 +126,8 @@ def small(layer):
     return {"quick": True, "weights": "random", "layer": layer, "hidden": 4, "sizes": (63,), "draws": 0, "seeds": 1}
 
 
-def test_complete_weights_have_the_layers_of_units_in_the_curve(load, store, monkeypatch):
-    features = load("alexnet_features")
+def test_complete_weights_have_the_layers_of_units_in_the_curve(load_program, store, monkeypatch):
+    features = load_program("experiments/facescrub/alexnet_features")
     usual = features.pretrained_model
 
     def complete(*given, **settings):
@@ -155,8 +141,8 @@ def test_complete_weights_have_the_layers_of_units_in_the_curve(load, store, mon
     assert outcome.metrics["test_accuracy_fc6"] == outcome.metrics["test_accuracy"]
 
 
-def test_a_stopped_curve_takes_over_the_layers_that_are_judged(load, store, monkeypatch):
-    features = load("alexnet_features")
+def test_a_stopped_curve_takes_over_the_layers_that_are_judged(load_program, store, monkeypatch):
+    features = load_program("experiments/facescrub/alexnet_features")
     usual, asked = features.learn, []
 
     def learn(config, backbone, layer, data, run=None):
@@ -177,8 +163,8 @@ def test_a_stopped_curve_takes_over_the_layers_that_are_judged(load, store, monk
     assert not list((store / "mlruns/checkpoints").rglob("*.pt"))
 
 
-def test_data_or_a_file_is_explained_by_a_trained_network_only(load, store, namer, tmp_path, monkeypatch):
-    guided = load("guided_backprop")
+def test_data_or_a_file_is_explained_by_a_trained_network_only(load_program, store, namer, tmp_path, monkeypatch):
+    guided = load_program("experiments/facescrub/guided_backprop")
     face = photograph(tmp_path / "one.png", 1)
     monkeypatch.setattr(guided, "load_facescrub", lambda *_, **__: pytest.fail("nothing is loaded"))
     for given in ({"image": face}, {"data": str(tmp_path)}):
@@ -191,8 +177,8 @@ def test_data_or_a_file_is_explained_by_a_trained_network_only(load, store, name
     assert not any("test" in name or "other_picture" in name for name in outcome.metrics)
 
 
-def test_explaining_a_face_and_checking_the_explanation(load, store, namer, tmp_path):
-    guided = load("guided_backprop")
+def test_explaining_a_face_and_checking_the_explanation(load_program, store, namer, tmp_path):
+    guided = load_program("experiments/facescrub/guided_backprop")
     config = guided.Config(quick=True).shrunk()
     outcome = execute(guided.run, config, entry_point="facescrub_guided_backprop", question="D 2.5", doc="doc")
     assert "rank correlation" in outcome.summary and "test_guided_rank_correlation_all" in outcome.metrics

@@ -1,7 +1,5 @@
 """facescrub_fetch end to end on its made miniature, and what it says of settings and lists that cannot be."""
 
-import importlib.util
-
 import pytest
 
 from cnnlab.errors import ConfigError, DataError
@@ -9,11 +7,8 @@ from cnnlab.tracking import Run
 
 
 @pytest.fixture
-def fetch(repository):
-    spec = importlib.util.spec_from_file_location("facescrub_fetch", repository / "experiments/facescrub/fetch.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+def fetch(load_program):
+    return load_program("experiments/facescrub/fetch")
 
 
 def test_a_miniature_goes_the_whole_way(tmp_path, monkeypatch, fetch):

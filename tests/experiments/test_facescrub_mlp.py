@@ -24,13 +24,13 @@ from cnnlab.training import Training
 
 
 @pytest.fixture
-def perceptron(load_experiment):
-    return load_experiment("facescrub/mlp")
+def perceptron(load_program):
+    return load_program("experiments/facescrub/mlp")
 
 
 @pytest.fixture
-def weights(load_experiment, perceptron):
-    return load_experiment("facescrub/weights")
+def weights(load_program, perceptron):
+    return load_program("experiments/facescrub/weights")
 
 
 def test_a_run_has_three_curves_the_systems_text_and_every_answer(perceptron, store, monkeypatch):

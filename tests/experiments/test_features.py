@@ -1,6 +1,5 @@
 """features_explore on folders whose answer is known: colours tell the classes, and every use finds it."""
 
-import importlib.util
 from pathlib import Path
 
 import numpy as np
@@ -16,13 +15,9 @@ from cnnlab.models.saved import save_model
 from cnnlab.tracking import Run
 
 
-@pytest.fixture(scope="module")
-def explore():
-    path = Path(__file__).parents[2] / "experiments/transfer/features.py"
-    spec = importlib.util.spec_from_file_location("features_experiment", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+@pytest.fixture
+def explore(load_program):
+    return load_program("experiments/transfer/features")
 
 
 def colours(folder: Path, count: int) -> None:

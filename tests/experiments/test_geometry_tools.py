@@ -1,8 +1,5 @@
 """artists_receptive_field and conv_arithmetic: the answer, the tables, the user's own pictures, and bad settings."""
 
-import importlib.util
-from pathlib import Path
-
 import mlflow
 import numpy as np
 import pytest
@@ -16,22 +13,14 @@ from cnnlab.reports.arithmetic import aligned, convolution_words, layer_rows, ne
 from cnnlab.reports.depth import answer_page
 
 
-def load(place):
-    path = Path(__file__).parents[2] / "experiments" / place
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+@pytest.fixture
+def fields(load_program):
+    return load_program("experiments/artists/receptive_field")
 
 
-@pytest.fixture(scope="module")
-def fields():
-    return load("artists/receptive_field.py")
-
-
-@pytest.fixture(scope="module")
-def arithmetic():
-    return load("cifar10/arithmetic.py")
+@pytest.fixture
+def arithmetic(load_program):
+    return load_program("experiments/cifar10/arithmetic")
 
 
 def run(module, config, name):

@@ -21,13 +21,13 @@ from cnnlab.training import fit
 
 
 @pytest.fixture
-def alexnet(load_experiment):
-    return load_experiment("makeup/alexnet")
+def alexnet(load_program):
+    return load_program("experiments/makeup/alexnet")
 
 
 @pytest.fixture
-def report(load_experiment, alexnet):
-    return load_experiment("makeup/report")
+def report(load_program, alexnet):
+    return load_program("experiments/makeup/report")
 
 
 def test_each_mode_has_training_defaults_of_its_own(alexnet):

@@ -1,6 +1,5 @@
 """The study of portraits: what it begins with, and that the classifier it stores is the one that was judged."""
 
-import importlib.util
 from dataclasses import replace
 
 import mlflow
@@ -18,15 +17,9 @@ from cnnlab.tracking.models import model_file
 from cnnlab.training.views import predict_views
 
 
-@pytest.fixture(scope="module")
-def study():
-    from pathlib import Path
-
-    path = Path(__file__).parents[2] / "studies/makeup_improve.py"
-    spec = importlib.util.spec_from_file_location("makeup_improve_study", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+@pytest.fixture
+def study(load_program):
+    return load_program("studies/makeup_improve")
 
 
 def test_the_first_trials_lie_in_the_search_space(study):

@@ -1,8 +1,6 @@
 """The entry point from folder to report: what is stored, what is said, and what bad input gets."""
 
-import importlib.util
 import shutil
-import sys
 
 import mlflow
 import pytest
@@ -14,16 +12,9 @@ from cnnlab.experiment import execute
 from cnnlab.tracking import Run
 
 
-@pytest.fixture(scope="module")
-def shortcuts():
-    from pathlib import Path
-
-    path = Path(__file__).parents[2] / "experiments/transfer/shortcuts.py"
-    spec = importlib.util.spec_from_file_location("shortcut_check", path)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
+@pytest.fixture
+def shortcuts(load_program):
+    return load_program("experiments/transfer/shortcuts")
 
 
 def check(shortcuts, folder, **settings):

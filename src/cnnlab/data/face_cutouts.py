@@ -84,11 +84,9 @@ def sort_out(cutouts: Sequence[Cutout]) -> tuple[list[int], dict[int, Refused], 
     """
     if not cutouts:
         return [], {}, np.zeros(0, np.int64)
-    people = {person: number for number, person in enumerate(sorted({c.face.folder for c in cutouts}))}
-    labels = np.array([people[c.face.folder] for c in cutouts])
     files = np.unique([c.face.sha256 for c in cutouts], return_inverse=True)[1]
-    looks = _alike([c.measured for c in cutouts], labels)
-    photographs = _joined(files, _alike([c.photograph for c in cutouts], labels))
+    looks = near_duplicates([c.measured for c in cutouts])[1]
+    photographs = _joined(files, near_duplicates([c.photograph for c in cutouts])[1])
     kept, refused = [], {}
     for members in _groups(_same_face(cutouts, looks, photographs)):
         faces = [cutouts[i].face for i in members]
@@ -104,13 +102,6 @@ def sort_out(cutouts: Sequence[Cutout]) -> tuple[list[int], dict[int, Refused], 
                 refused[i] = Refused(f"{cutouts[i].face.place}: {names[0]}'s face {cutouts[i].face.face} is the face "
                                      f"{cutouts[best].face.face} once more.", reason)  # fmt: skip
     return sorted(kept), refused, _joined(photographs, looks)
-
-
-def _alike(measured: Sequence[Measured], labels: np.ndarray) -> np.ndarray:
-    """A number for each picture (N,), the same where they look the same."""
-    hashes = np.array([(m.phash, m.dhash) for m in measured], np.uint64)
-    thumbnails = np.stack([m.thumbnail for m in measured])
-    return near_duplicates(hashes, thumbnails, [m.sha256 for m in measured], labels, np.zeros(len(labels)))[1]
 
 
 def _same_face(cutouts: Sequence[Cutout], looks: np.ndarray, photographs: np.ndarray) -> np.ndarray:

@@ -110,15 +110,13 @@ def load_facescrub(
 
 
 def _repeats(folders: dict[str, Path], people: Sequence[str]) -> tuple[int, ...]:
+    """Indices of the test faces that look the same as one of another split."""
     listed = [
-        (split, person, path) for split, folder in folders.items()
-        for person, paths in list_class_files(folder, people).items() for path in paths
+        (split, path) for split, folder in folders.items()
+        for paths in list_class_files(folder, people).values() for path in paths
     ]  # fmt: skip
-    measured = [measure_file(path, cues=False) for *_, path in listed]
-    hashes = np.array([(m.phash, m.dhash) for m in measured], np.uint64)
-    looks = np.stack([m.thumbnail for m in measured])
-    labels, splits = (np.array([row[column] for row in listed]) for column in (1, 0))
-    groups = near_duplicates(hashes, looks, [m.sha256 for m in measured], labels, splits)[1]
+    groups = near_duplicates([measure_file(path, cues=False) for _, path in listed])[1]
+    splits = np.array([split for split, _ in listed])
     known = set(groups[splits != "test"].tolist())
     return tuple(np.flatnonzero([group in known for group in groups[splits == "test"]]).tolist())
 

@@ -19,6 +19,7 @@ from cnnlab.data.download import inside
 from cnnlab.data.images import map_threads, read_image
 from cnnlab.data.sources import Source, for_each, is_address, open_source, writing_to
 from cnnlab.errors import DataError
+from cnnlab.files import replacing
 
 NAME = "CamVid"
 _COMMIT = "fcaf7c4978dd8d091ec67db7cb7fdd225f5051c5"
@@ -88,9 +89,8 @@ def fetch_camvid(
             digests[split] = hashlib.sha256("".join(digest for digest, _ in seen).encode()).hexdigest()[:16]
             pixels[split] = np.sum([counted for _, counted in seen], axis=0)
             rows = "".join(f"{image},{mask}\n" for image, mask in listed)
-            unfinished = folder / f"{split}.csv.partial"
-            unfinished.write_text("image,annotation\n" + rows)
-            os.replace(unfinished, folder / f"{split}.csv")
+            with replacing(folder / f"{split}.csv") as unfinished:
+                unfinished.write_text("image,annotation\n" + rows)
     return FetchedScenes(folder, pairs, digests, pixels)
 
 

@@ -25,6 +25,7 @@ from cnnlab.data.images import read_image
 from cnnlab.data.makeup import CLASSES, NAME
 from cnnlab.data.sources import Archive, Folder, for_each, is_address, writing_to
 from cnnlab.errors import DataError
+from cnnlab.files import replacing
 
 PICTURES, ATTRIBUTES = "img_align_celeba.zip", "list_attr_celeba.txt"
 PARTITIONS, IDENTITIES = "list_eval_partition.txt", "identity_CelebA.txt"
@@ -234,10 +235,8 @@ def _claim(folder: Path, about: dict[str, Any]) -> None:
         if not fits:
             raise DataError(f"{folder}: holds other portraits than these (another seed or size, or not made by "
                             "data_fetch); name another output.")  # fmt: skip
-    folder.mkdir(parents=True, exist_ok=True)
-    unfinished = marker.with_name(MARKER + ".partial")
-    unfinished.write_text(json.dumps(about))
-    os.replace(unfinished, marker)
+    with replacing(marker) as unfinished:
+        unfinished.write_text(json.dumps(about))
 
 
 def _check_size(path: Path, size: tuple[int, int]) -> None:
@@ -254,7 +253,6 @@ def _halve(pictures: Archive | Folder, name: str, target: Path, size: tuple[int,
     except DataError:
         pass
     whole = pictures.fetch(name, target.with_name(target.name + ".whole"), lambda path: _check_size(path, SIZE))
-    unfinished = target.with_name(target.name + ".partial")
-    Image.fromarray(read_image(whole)).reduce(2).save(unfinished, "JPEG", quality=95)
-    whole.unlink()  # before the picture has its name, so that a call that is killed leaves nothing for ever
-    os.replace(unfinished, target)
+    with replacing(target) as unfinished:
+        Image.fromarray(read_image(whole)).reduce(2).save(unfinished, "JPEG", quality=95)
+        whole.unlink()  # before the picture has its name, so that a call that is killed leaves nothing for ever

@@ -16,6 +16,7 @@ from tqdm import tqdm
 
 from cnnlab.data.download import download
 from cnnlab.errors import DataError
+from cnnlab.files import replacing
 
 LARGEST = 64 * 2**20  # bytes of one list or picture; a larger one is not what was asked for
 Check = Callable[[Path], object]
@@ -58,19 +59,15 @@ class _Local(Source):
         if target.is_file() and _passes(target, check):
             return target
         target.parent.mkdir(parents=True, exist_ok=True)
-        partial = target.with_name(target.name + ".partial")
-        partial.unlink(missing_ok=True)
         try:
-            with self._open(name) as stream, open(partial, "xb") as file:
-                shutil.copyfileobj(stream, file)
-            check(partial)
-            os.replace(partial, target)
+            with replacing(target) as partial:
+                with self._open(name) as stream, open(partial, "xb") as file:
+                    shutil.copyfileobj(stream, file)
+                check(partial)
         except (OSError, zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError) as error:
             raise DataError(f"{self.where}: {name} cannot be taken from it ({error}).") from None
         except DataError as error:
             raise DataError(f"{self.where}: {name} is not what it should be ({str(error).rstrip('.')}).") from None
-        finally:
-            partial.unlink(missing_ok=True)
         return target
 
 

@@ -1,7 +1,6 @@
 """`FaceDetector`: a trained fully convolutional network, run over whole images at many sizes."""
 
 import copy
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from cnnlab.detection.nms import suppress
 from cnnlab.detection.pyramid import as_images, levels, on_grid, pyramid_scales
 from cnnlab.detection.regression import clip, decode
 from cnnlab.errors import CheckpointError, ConfigError, DataError
+from cnnlab.files import replacing
 from cnnlab.models import build_model
 from cnnlab.models.face import fold_batch_norm
 
@@ -195,13 +195,10 @@ class FaceDetector:
             "detector": {key: getattr(self, key) for key in _SETTINGS},
         }
         content["detector"]["scales"] = None if self.scales is None else list(self.scales)
-        path = Path(path)
-        partial = path.with_name(path.name + ".partial")
         try:
-            torch.save(content, partial)
-            os.replace(partial, path)
+            with replacing(path) as partial:
+                torch.save(content, partial)
         except (OSError, RuntimeError) as error:
-            partial.unlink(missing_ok=True)
             raise CheckpointError(f"The detector could not be written to {path} ({error}).") from error
 
     @classmethod

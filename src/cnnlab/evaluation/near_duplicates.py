@@ -7,6 +7,8 @@ import numpy as np
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
+from cnnlab.evaluation.image_cues import Measured
+
 HASH_DISTANCE = 10  # of 64 bits; a pair this near in any of its hashes is a candidate
 PATCH_DIFFERENCE = 24.0  # grey levels by which no patch of a confirmed pair may differ, brightness and contrast apart
 CORRELATION = {"one": 0.97, "both": 0.95}  # of the thumbnails, at least, by how many of the hashes are near
@@ -33,22 +35,22 @@ KINDS = ("two_classes", "across_splits", "within_split")
 
 
 def near_duplicates(
-    hashes: np.ndarray, thumbnails: np.ndarray, sha256: Sequence[str], labels: np.ndarray, splits: np.ndarray
+    measured: Sequence[Measured], labels: np.ndarray | None = None, splits: np.ndarray | None = None
 ) -> tuple[list[DuplicateGroup], np.ndarray]:
     """Groups of pictures that are the same but for size, compression and small changes; contradictions first.
 
     Args:
-        hashes: uint64 (N, H), H perceptual hashes of each picture.
-        thumbnails: uint8 (N, 32, 32, 3), or another side that 8 divides.
-        sha256: of the N files.
-        labels: (N,) class of each picture.
-        splits: (N,) split of each picture.
+        measured: hashes and thumbnails of the N pictures.
+        labels: (N,) class of each picture; without it all are of one.
+        splits: (N,) split of each picture; without it all are in one.
 
     Returns:
         The groups of two or more, and the group number of every picture (N,), its own for a picture seen once.
     """
-    count = len(hashes)
-    pairs = _confirmed(_candidates(hashes), hashes, thumbnails)
+    count = len(measured)
+    labels, splits = (np.zeros(count, int) if values is None else values for values in (labels, splits))
+    hashes = np.array([(m.phash, m.dhash) for m in measured], np.uint64)
+    pairs = _confirmed(_candidates(hashes), hashes, np.stack([m.thumbnail for m in measured]))
     graph = coo_matrix((np.ones(len(pairs)), (pairs[:, 0], pairs[:, 1])), shape=(count, count))
     _, numbers = connected_components(graph, directed=False)
     order = np.argsort(numbers, kind="stable")
@@ -57,7 +59,7 @@ def near_duplicates(
         if len(members) > 1:
             groups.append(DuplicateGroup(
                 tuple(int(i) for i in members), _kind(labels[members], splits[members]),
-                len({sha256[i] for i in members}) == 1,
+                len({measured[i].sha256 for i in members}) == 1,
             ))  # fmt: skip
     return sorted(groups, key=lambda group: (KINDS.index(group.kind), group.members)), numbers
 

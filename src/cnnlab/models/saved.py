@@ -1,7 +1,5 @@
 """One file for a trained network: its name, settings, weights and what one must know to use it."""
 
-import os
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from cnnlab.errors import CheckpointError, ConfigError
+from cnnlab.files import replacing
 from cnnlab.models.layouts import read_torch
 from cnnlab.models.registry import build_model
 
@@ -33,15 +32,10 @@ def save_model(path: str | Path, model: nn.Module, meta: dict[str, Any], half: b
     name, settings = model.architecture
     state = {key: _stored(value, half) for key, value in model.state_dict().items()}
     content = {"format": FORMAT, "architecture": name, "settings": dict(settings), "state": state, "meta": dict(meta)}
-    path = Path(path)
-    partial = path.with_name(path.name + ".partial")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        torch.save(content, partial)
-        os.replace(partial, path)
+        with replacing(path) as partial:
+            torch.save(content, partial)
     except (OSError, RuntimeError) as error:  # torch reports a failed write inside its zip as a RuntimeError
-        with suppress(OSError):
-            partial.unlink()
         raise CheckpointError(f"The model could not be written to {path} ({error}).") from error
 
 

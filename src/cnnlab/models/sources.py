@@ -24,6 +24,7 @@ from torch import nn
 from cnnlab.data import download
 from cnnlab.data.download import file_sha256
 from cnnlab.errors import DataError
+from cnnlab.files import replacing
 from cnnlab.models.layouts import Weights, caffe_squeezenet, flax_convolutions, lite_layout
 
 
@@ -197,9 +198,8 @@ def _installed(package: Package) -> Path | None:
 
 
 def _store(source: Path, target: Path) -> None:
-    partial = target.with_name(target.name + ".partial")
-    shutil.copyfile(source, partial)
-    os.replace(partial, target)
+    with replacing(target) as partial:
+        shutil.copyfile(source, partial)
 
 
 def pip_download(package: Package, folder: Path) -> Path:

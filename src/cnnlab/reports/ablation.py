@@ -19,6 +19,7 @@ from cnnlab import plots
 from cnnlab.data.folds import Fold
 from cnnlab.evaluation.comparison import paired_interval
 from cnnlab.experiment import Experiment, checkpoint_path, fingerprint, flatten
+from cnnlab.reports.text_tables import percent
 from cnnlab.tracking import Run
 from cnnlab.training.checkpoint import load_checkpoint, save_checkpoint
 from cnnlab.training.folds import FoldResult, pooled, run_jobs
@@ -163,7 +164,7 @@ def log_variant(run: Run, variant: Variant) -> None:
         })  # fmt: skip
         child.log_arrays("right.npz", {"right": variant.right})
         child.log_figure("curves", plots.compared_curves({f"fold {k}": h for k, h in enumerate(histories, 1)}))
-    print(f"{variant.name}: {100 * variant.accuracy:.1f} ± {100 * variant.std:.1f} %", flush=True)
+    print(f"{variant.name}: {percent(variant.fold_accuracies)}", flush=True)
 
 
 # ---- what is kept of a training --------------------------------------------------------------------------------------

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from cnnlab import plots
 from cnnlab.reports.ablation import NO_DIFFERENCE, Variant, reading
+from cnnlab.reports.text_tables import percent
 from cnnlab.tracking import Run
 
 
@@ -98,7 +99,7 @@ def compare(first: Variant, second: Variant) -> str:
 def summary(variants: Sequence[Variant]) -> str:
     """The baseline, the largest gain and the largest loss in a few sentences."""
     base, ranked = variants[0], _ranked(variants)
-    text = f"Baseline: {100 * base.accuracy:.1f} ± {100 * base.std:.1f} % of {base.right.shape[1]} test pictures right "
+    text = f"Baseline: {percent(base.fold_accuracies)} of {base.right.shape[1]} test pictures right "
     text += f"(mean ± std of {len(base.fold_accuracies)} folds). "
     for words, v in (("Largest gain", ranked[-1]), ("largest loss", ranked[0])):
         text += f"{words}: {v.name}, {_points(v, base)} points, {reading(*v.gain_over(base)[1:])}; "

@@ -1,12 +1,9 @@
-"""How the trials of a face study are judged on validation, and compared with the plain network."""
+"""How the trials of a face study are judged on validation."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
 
-import mlflow
 import numpy as np
-import optuna
 import torch
 import torch.nn.functional as F
 
@@ -14,10 +11,8 @@ from cnnlab import plots
 from cnnlab.data.faces import FaceData, Photo
 from cnnlab.data.imageset import ImageSet
 from cnnlab.detection.detector import Detections, FaceDetector
-from cnnlab.evaluation.bootstrap import paired_difference
 from cnnlab.evaluation.detection import average_precision
 from cnnlab.reports.detector import detect_photos, log_detector
-from cnnlab.search import LABEL, RUN_ID, trial_rows
 from cnnlab.tracking import Run
 from cnnlab.training import Fit, predict
 
@@ -120,66 +115,5 @@ def patches_for(model: torch.nn.Module, patches: ImageSet) -> ImageSet:
     return replace(patches, images=padded.round().clamp(0, 255).to(torch.uint8))
 
 
-def compare_trials(run: Run, study: optuna.Study, judge: Judge, plain: Mapping[str, Any]) -> str:
-    """Table and figures of all trials against the plain network; returns the plain network's run id."""
-    client = mlflow.MlflowClient()
-    rows, arrays = [], {}
-    for trial in trial_rows(study):
-        run_id = trial.user_attrs[RUN_ID]
-        metrics = client.get_run(run_id).data.metrics
-        complete = trial.state == optuna.trial.TrialState.COMPLETE
-        if complete:
-            path = mlflow.artifacts.download_artifacts(run_id=run_id, artifact_path="validation.npz")
-            arrays[trial.number] = dict(np.load(path))
-        changed = {k: v for k, v in trial.params.items() if plain[k] != v}
-        rows.append({
-            "trial": trial.number, "name": trial.user_attrs.get(LABEL, f"trial {trial.number}"), "run_id": run_id,
-            "changed": ", ".join(f"{k}={_short(v)}" for k, v in changed.items()), "complete": complete,
-            "value": trial.value, "accuracy": metrics.get("val/accuracy", float("nan")),
-        })  # fmt: skip
-    base = next(row for row in rows if not row["changed"])
-    everything = range(judge.count)
-    for row in rows:
-        if row["complete"]:
-            own, plain_arrays = arrays[row["trial"]], arrays[base["trial"]]
-            row["score"] = judge.score(own, everything)
-            row["val_accuracy"] = float(own["right"].mean())
-            row["interval"] = paired_difference(
-                lambda items, which, pair=(plain_arrays, own): judge.score(pair[which], items), judge.count
-            )
-    ranked = sorted((r for r in rows if r["complete"]), key=lambda r: -r["score"])
-    figure_rows = [base, *(r for r in ranked if r is not base)]
-    what = "AP50 on photographs and AP30 on collages, mean" if judge.photos else "patch accuracy"
-    figure_rows = [{**r, "mean": r["score"], "std": 0.0, "n": 1, "values": ()} for r in figure_rows]
-    run.log_figure("comparison", plots.ablation(figure_rows, metric=f"validation score ({what})"))
-    run.log_figure("study", plots.study_history(
-        [{"number": t.number, "value": t.value, "state": t.state.name} for t in study.trials], metric=judge.metric
-    ))  # fmt: skip
-    table = _table(base, ranked, [r for r in rows if not r["complete"]], len(judge.val), what)
-    run.log_text("comparison.md", table)
-    print(table, flush=True)
-    return base["run_id"]
-
-
-def _table(base: dict, ranked: list[dict], pruned: list[dict], patches: int, what: str) -> str:
-    lines = [
-        f"Validation score: {what}. Gain over the plain network with the 95 % interval of a paired bootstrap.",
-        "",
-        f"| configuration | accuracy on {patches} val patches | score | gain | changed |",
-        "|---|---|---|---|---|",
-    ]
-    for row in ranked:
-        low, high = row["interval"]
-        gain = "—" if row is base else f"{row['score'] - base['score']:+.3f} [{low:+.3f}, {high:+.3f}]"
-        accuracy = f"{100 * row['val_accuracy']:.1f} %"
-        lines.append(f"| {row['name']} | {accuracy} | {row['score']:.3f} | {gain} | {row['changed']} |")
-    lines += [f"| {row['name']} | pruned | {row['value']:.3f} | — | {row['changed']} |" for row in pruned]
-    return "\n".join(lines) + "\n"
-
-
 def _detections(array: np.ndarray) -> Detections:
     return array[:, :4], array[:, 4]
-
-
-def _short(value: Any) -> str:
-    return f"{value:.3g}" if isinstance(value, float) else str(value)

@@ -9,6 +9,7 @@ from statistics import fmean, stdev
 from cnnlab.data.makeup import CLASSES
 from cnnlab.evaluation.comparison import paired_interval, unpaired_interval, wilson_interval
 from cnnlab.reports.makeup import COMMANDS, Measured
+from cnnlab.reports.text_tables import percent, table_lines
 
 WORDS = {"features": "the last layer alone", "finetune": "fine-tuning every layer", "scratch": "training from scratch"}
 REQUIRED = 0.895  # by Q1-8
@@ -112,7 +113,6 @@ def discuss_improvement(
     mean = fmean(accuracies)
     network, once = (fmean(metrics[f"val_network_{what}accuracy"]) for what in ("", "single_view_"))
     low, high = wilson_interval(mean, count)
-    spread = f" ± {100 * stdev(accuracies):.1f}" if len(accuracies) > 1 else ""
     changed = [f"{name}={value}" for name, value in params.items() if plain[name] != value]
     beside = fmean(metrics.get("val_machine_accuracy", [0.0]))
     who = f"{params['network']} and a kernel machine" if beside else str(params["network"])
@@ -121,7 +121,7 @@ def discuss_improvement(
     sure = "surely" if low > REQUIRED or high < REQUIRED else "by less than these portraits can prove"
     lines = [
         "# Q1-9: fine-tuning beyond AlexNet and ResNet-18",
-        f"{who} is {verdict} the required {100 * REQUIRED:.1f} % ({sure}): {100 * mean:.1f}{spread} % of "
+        f"{who} is {verdict} the required {100 * REQUIRED:.1f} % ({sure}): {percent(accuracies)} of "
         f"{count} validation portraits, mean of {len(accuracies)} seed{'s' * (len(accuracies) > 1)}; another {count} "
         f"portraits would give {100 * low:.1f} to {100 * high:.1f} % (95 %).",
         f"Against the plain fine-tuning the winner changed {', '.join(changed)}." if changed
@@ -233,7 +233,7 @@ def markdown(measured: Mapping[str, Measured]) -> str:
     """The table of the five commands and the two discussions."""
     head = ("question", "training", "augmentation", "weights", "val accuracy (mean ± std)", "seeds", "95 % interval",
             "portraits", "from")  # fmt: skip
-    rows = [head, ("---",) * len(head)]
+    rows = []
     for question, one in measured.items():
         mode, augmentation = one.command.split()
         spread = f" ± {100 * one.std:.1f}" if one.seeds > 1 else ""
@@ -242,11 +242,10 @@ def markdown(measured: Mapping[str, Measured]) -> str:
             question, mode, augmentation, one.weights, f"{100 * one.mean:.1f} %{spread}", str(one.seeds),
             f"{100 * low:.1f} to {100 * high:.1f} %", str(one.count), f"`{one.place}`",
         ))  # fmt: skip
-    table = "\n".join("| " + " | ".join(row) + " |" for row in rows)
     name = next((one.data for one in measured.values()), "")
     weights = dict.fromkeys(m.sentence for m in measured.values() if m.sentence and not m.command.startswith("scratch"))
-    parts = [f"# AlexNet on portraits with and without heavy makeup ({name})", table, " ".join(weights)]
-    parts += [missing_sentence(measured), "## Q1-4: three trainings", *discuss_training(measured)]
+    parts = [f"# AlexNet on portraits with and without heavy makeup ({name})", table_lines(head, rows)]
+    parts += [" ".join(weights), missing_sentence(measured), "## Q1-4: three trainings", *discuss_training(measured)]
     parts += ["## Q1-7: whole faces", *discuss_augmentation(measured)]
     return "\n\n".join(part for part in parts if part) + "\n"
 

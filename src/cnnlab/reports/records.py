@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from datetime import datetime
@@ -18,6 +17,7 @@ from statistics import fmean, stdev
 from typing import Any
 
 from cnnlab.errors import DataError
+from cnnlab.files import replacing
 
 _DIGITS = 5  # significant digits of a stored figure; more would be noise
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
@@ -97,21 +97,12 @@ def write_record(record: Record, folder: str | Path) -> Path:
     if not record.note:
         del values["note"]
     text = json.dumps(values, indent=2, ensure_ascii=False) + "\n"
-    temporary = None
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(
-            "w", encoding="utf-8", dir=path.parent, prefix=f".{path.name}.", delete=False
-        ) as file:
-            temporary = Path(file.name)
+        with replacing(path) as partial, open(partial, "w", encoding="utf-8") as file:
             file.write(text)
             file.flush()
             os.fsync(file.fileno())
-        temporary.chmod(0o644)  # a temporary file is private, the record is not
-        temporary.replace(path)
     except OSError as error:
-        if temporary is not None:
-            temporary.unlink(missing_ok=True)
         sentence = f"the record {path} cannot be written ({error.strerror}); free space or choose another folder"
         raise DataError(sentence) from error
     return path

@@ -27,6 +27,7 @@ from cnnlab.models.pretrained import WeightsReport, load_pretrained
 from cnnlab.plots.segmentation import iou_bars, scene_sheet, trimap_curves
 from cnnlab.reports.classifier import log_classifier
 from cnnlab.reports.records import aggregate
+from cnnlab.reports.text_tables import percent
 from cnnlab.tracking import Run
 from cnnlab.training import Fit, Training
 from cnnlab.training.segmentation import (
@@ -308,18 +309,13 @@ def figures_table(metrics: dict[str, Sequence[float]], data: CamVid) -> str:
 
 def summary_of(config: SceneConfig, metrics: dict[str, Sequence[float]], data: CamVid) -> str:
     """One sentence with mIoU and pixel accuracy on val, and on test if it was there."""
-
-    def share(name: str) -> str:
-        figure = aggregate({name: metrics[name]})[name]
-        spread = f" ± {100 * figure['std']:.1f}" if figure["n"] > 1 else ""
-        return f"{100 * figure['mean']:.1f}{spread}"
-
     seeds = f", {len(metrics['val_miou'])} seeds" if len(metrics["val_miou"]) > 1 else ""
     text = (
-        f"{config.decoder} on {config.backbone}, {len(data.val.classes)} classes{seeds}: mIoU {share('val_miou')} %, "
-        f"{share('val_pixel_accuracy')} % of pixels right on {len(data.val)} val frames of {data.name} "
-        f"({config.inference}; in a single view {share('val_miou_plain')} %)"
+        f"{config.decoder} on {config.backbone}, {len(data.val.classes)} classes{seeds}: mIoU "
+        f"{percent(metrics['val_miou'])}, {percent(metrics['val_pixel_accuracy'])} of pixels right on "
+        f"{len(data.val)} val frames of {data.name} "
+        f"({config.inference}; in a single view {percent(metrics['val_miou_plain'])})"
     )
     if data.test is None:
         return text + "; there are no test frames."
-    return text + f"; test: mIoU {share('test_miou')} %, pixels {share('test_pixel_accuracy')} %."
+    return text + f"; test: mIoU {percent(metrics['test_miou'])}, pixels {percent(metrics['test_pixel_accuracy'])}."

@@ -11,6 +11,7 @@ from optuna.trial import TrialState
 from cnnlab import plots
 from cnnlab.errors import ConfigError
 from cnnlab.evaluation.bootstrap import paired_difference
+from cnnlab.reports.text_tables import table_lines
 from cnnlab.search import LABEL, RUN_ID, trial_rows
 from cnnlab.tracking import Run
 
@@ -28,7 +29,8 @@ def compare_trials(
     metric: str,
     what: str,
     block: int = 1,
-) -> None:
+    also: Mapping[str, Callable[[Arrays], str]] | None = None,
+) -> str:
     """Store `comparison.md`, the figures `comparison` and `study`; print the table.
 
     Args:
@@ -41,8 +43,15 @@ def compare_trials(
         metric: name of the figure.
         what: one sentence on what was judged and how.
         block: how many neighbouring items are alike and resampled together.
+        also: heading of a further column -> its cell from a trial's arrays.
+
+    Returns:
+        The run id of the recipe's trial.
+
+    Raises:
+        ConfigError: no trial of the recipe has come to its end.
     """
-    rows, arrays = [], {}
+    rows, arrays, also = [], {}, also or {}
     for trial in trial_rows(study):
         label = trial.user_attrs.get(LABEL, f"trial {trial.number}")
         changed = ", ".join(f"{k}={_short(v)}" for k, v in trial.params.items() if recipe[k] != v)
@@ -50,7 +59,10 @@ def compare_trials(
             path = mlflow.artifacts.download_artifacts(run_id=trial.user_attrs[RUN_ID], artifact_path=artifact)
             with np.load(path) as stored:
                 arrays[label] = dict(stored)
-        rows.append({"name": label, "changed": changed, "mean": trial.value, "std": 0.0, "n": 1, "values": ()})
+        rows.append({
+            "name": label, "changed": changed, "run_id": trial.user_attrs[RUN_ID],
+            "mean": trial.value, "std": 0.0, "n": 1, "values": (),
+        })  # fmt: skip
     base = next((row for row in rows if not row["changed"] and row["name"] in arrays), None)
     if base is None:
         raise ConfigError(
@@ -63,24 +75,28 @@ def compare_trials(
         row["interval"] = paired_difference(
             lambda items, which, pair=pair: score(pair[which], items), count, block=block
         )  # fmt: skip
-    lines = [
-        f"{what} Gain over {base['name']} with the 95 % interval of a "
-        "paired bootstrap over what was judged: one training each, so another seed may differ by more.", "",
-        f"| configuration | {metric} | gain | changed |", "|---|---|---|---|",
-    ]  # fmt: skip
+    cells = []
     for row in sorted([base, *complete], key=lambda row: -row["mean"]):
         gain = "—"
         if row is not base:
             gain = "{:+.4f} [{:+.4f}, {:+.4f}]".format(row["mean"] - base["mean"], *row["interval"])
-        lines.append(f"| {row['name']} | {row['mean']:.4f} | {gain} | {row['changed']} |")
-    pruned = [row for row in rows if row["name"] not in arrays]
-    ends = {row["name"]: "diverged" if row["mean"] is None else f"{row['mean']:.4f}, pruned" for row in pruned}
-    lines += [f"| {row['name']} | {ends[row['name']]} | | {row['changed']} |" for row in pruned]
-    run.log_text("comparison.md", "\n".join(lines) + "\n")
-    print("\n".join(lines), flush=True)
+        further = [cell(arrays[row["name"]]) for cell in also.values()]
+        cells.append([row["name"], f"{row['mean']:.4f}", gain, *further, row["changed"]])
+    for row in rows:
+        if row["name"] not in arrays:
+            end = "diverged" if row["mean"] is None else f"{row['mean']:.4f}, pruned"
+            cells.append([row["name"], end, "", *[""] * len(also), row["changed"]])
+    text = (
+        f"{what} Gain over {base['name']} with the 95 % interval of a paired bootstrap over what was judged: one "
+        "training each, so another seed may differ by more.\n\n"
+        f"{table_lines(['configuration', metric, 'gain', *also, 'changed'], cells)}"
+    )
+    run.log_text("comparison.md", text + "\n")
+    print(text, flush=True)
     run.log_figure("comparison", plots.ablation([base, *complete], metric=metric))
     history = [{"number": t.number, "value": t.value, "state": t.state.name} for t in study.trials]
     run.log_figure("study", plots.study_history(history, metric=metric))
+    return base["run_id"]
 
 
 def _short(value: Any) -> str:

@@ -27,6 +27,7 @@ from cnnlab.errors import DataError, UserError
 from cnnlab.reports.records import Record, owner, read_records
 from cnnlab.reports.shortcut_page import ENTRY_POINT as SHORTCUTS
 from cnnlab.reports.shortcut_page import shortcut_page
+from cnnlab.reports.text_tables import table_lines
 
 BEGIN, END = "<!-- results:begin -->", "<!-- results:end -->"
 NO_RECORD = "no recorded run yet"
@@ -134,7 +135,7 @@ def summary_table(records: Iterable[Record]) -> str:
         data = record.data["name"] + " *" * bool(record.note)
         cells = ("<br>".join(lines), _seeds(record), data, record.hardware, f"`{_commit(record)}`")
         rows.append((f"`{record.entry_point}`", *cells))
-    return "\n".join([_table(header, rows), *([""] if notes else []), *notes]) if rows else NO_RECORD
+    return "\n".join([table_lines(header, rows), *([""] if notes else []), *notes]) if rows else NO_RECORD
 
 
 def markdown_table(records: Iterable[Record]) -> str:
@@ -149,12 +150,7 @@ def markdown_table(records: Iterable[Record]) -> str:
             entry_point = f"`{record.entry_point}`" if first else ""
             tail = shared if first else ("",) * len(shared)
             rows.append((entry_point, f"`{name}`", _figure(figures), _samples(record, name), *tail))
-    return _table(header, rows) if rows else NO_RECORD
-
-
-def _table(header: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
-    lines = [header, ("---",) * len(header), *rows]
-    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
+    return table_lines(header, rows) if rows else NO_RECORD
 
 
 def fill_docstring(source: str, records: list[Record]) -> str:

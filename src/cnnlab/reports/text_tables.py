@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 import numpy as np
 
@@ -20,8 +20,13 @@ def as_markdown(rows: Sequence[Mapping[str, str]]) -> str:
     """Rows with the same keys as a Markdown table."""
     if not rows:
         return "(nothing)\n"
-    lines = [list(rows[0]), ["---"] * len(rows[0]), *(row.values() for row in rows)]
-    return "".join("| " + " | ".join(str(cell).replace("|", "\\|") for cell in line) + " |\n" for line in lines)
+    return table_lines(rows[0], (row.values() for row in rows)) + "\n"
+
+
+def table_lines(header: Collection[str], rows: Iterable[Iterable[object]]) -> str:
+    """A heading and rows of cells as a Markdown table, without a newline at its end."""
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join("| " + " | ".join(str(cell).replace("|", "\\|") for cell in line) + " |" for line in lines)
 
 
 def percent(shares: Sequence[float] | np.ndarray, of: str = "", decimals: int = 1) -> str:

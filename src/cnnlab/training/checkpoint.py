@@ -7,24 +7,21 @@ from typing import Any
 import torch
 
 from cnnlab.errors import CheckpointError
+from cnnlab.files import replacing
 
 
 def save_checkpoint(path: Path, content: dict[str, Any]) -> None:
-    """Write beside `path`, then rename over it: a full disk or a `kill -9` leaves the earlier checkpoint as it was.
+    """Write a checkpoint; a full disk, a `kill -9` or a power failure leaves the earlier one as it was.
 
     Raises:
         CheckpointError: the file cannot be written.
     """
-    partial = path.with_name(path.name + ".partial")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with open(partial, "wb") as file:
+        with replacing(path) as partial, open(partial, "wb") as file:
             torch.save(content, file)
             file.flush()
             os.fsync(file.fileno())
-        os.replace(partial, path)
     except (OSError, RuntimeError) as error:  # torch reports a failed write inside its zip as a RuntimeError
-        partial.unlink(missing_ok=True)
         kept = "; the earlier one is intact" if path.exists() else ""
         raise CheckpointError(
             f"The checkpoint {path} cannot be written ({error}){kept}. Free some disk space and resume."
