@@ -7,7 +7,17 @@ import pytest
 
 from cnnlab.errors import DataError
 from cnnlab.reports import Record, write_record
-from cnnlab.reports.tables import BEGIN, END, NO_RECORD, fill_docstring, fill_readme, main, markdown_table
+from cnnlab.reports.tables import (
+    BEGIN,
+    END,
+    NO_RECORD,
+    fill_docstring,
+    fill_readme,
+    in_order,
+    main,
+    markdown_table,
+    summary_table,
+)
 
 RECORD = Record(
     entry_point="face_train",
@@ -66,6 +76,20 @@ def test_the_markdown_table():
 
 def test_a_tree_with_changes_is_named():
     assert "`abcdef0123 with changes`" in markdown_table([replace(RECORD, dirty=True)])
+
+
+def test_the_readme_has_what_the_question_asks_for_in_the_order_of_the_menu():
+    figures = {name: {"mean": 0.5, "std": 0.0, "n": 1} for name in ("val_loss", "val_accuracy", "test_accuracy")}
+    first, second = (replace(RECORD, entry_point=f"z_train_{x}", metrics=figures, note="Same.") for x in "ab")
+    report = replace(RECORD, entry_point="z_report")
+    bench = replace(RECORD, entry_point="a_bench", metrics={**figures, "speed_ratio": figures["val_loss"]})
+    ordered = in_order([bench, second, report, RECORD, first], ["z_report", "z_train", "face_train"])
+    lines = summary_table(ordered).split("\n")
+    rows = [line.split(" | ") for line in lines[2:] if line.startswith("|")]
+    assert [row[0] for row in rows] == ["| `z_train_a`", "| `z_train_b`", "| `face_train`", "| `a_bench`"]
+    assert rows[0][1] == "`test_accuracy` 0.5000 (1) on 140<br>`val_accuracy` 0.5000 (1) on 80"
+    assert rows[3][1].startswith("`speed_ratio` 0.5000 (1)<br>`test_accuracy`")
+    assert lines[-1] == "- `z_train_a`, `z_train_b`: Same."
 
 
 def test_without_records_the_block_says_so():

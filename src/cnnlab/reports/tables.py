@@ -5,8 +5,8 @@
 
 In README.md the table stands between `<!-- results:begin -->` and `<!-- results:end -->`. In a module of experiments/
 or studies/ it is the paragraph of the module's docstring that begins with `Result:`; MLproject tells which module
-belongs to which entry point. Both leave out details; docs/results.md has every figure, docs/shortcuts.md those of
-`shortcut_check`.
+belongs to which entry point. Both leave out details, and the README has the two figures of each run that its question
+asks for; docs/results.md has every figure, docs/shortcuts.md those of `shortcut_check`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import argparse
 import ast
 import re
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from math import floor, log10
 from pathlib import Path
@@ -32,7 +32,9 @@ from cnnlab.reports.text_tables import table_lines
 BEGIN, END = "<!-- results:begin -->", "<!-- results:end -->"
 NO_RECORD = "no recorded run yet"
 _WIDTH = 118
-_FIRST = 4  # figures of a record that the README shows
+_FIRST = 2  # figures of a record that the README shows
+_ASKED = ("ratio", "test_")  # parts of names, those of the figures that a question asks for before all others
+_GATHERS = "_report"  # how entry points end whose figures are those of other records
 # figures of single classes and views, of memory and waiting, and what each of many networks costs: docs/results.md has
 # them
 _DETAIL = re.compile(
@@ -76,14 +78,14 @@ def outdated(root: Path) -> dict[Path, str]:
         DataError: no MLproject, a bad record, or a README.md without its two markers.
     """
     records = read_records(root / "results")
+    owners = _entry_points(root)
+    every = [name for names in owners.values() for name in names]
     wanted = {}
     readme = root / "README.md"
     if readme.exists():
-        wanted[readme] = fill_readme(readme.read_text(encoding="utf-8"), records.values(), readme)
+        wanted[readme] = fill_readme(readme.read_text(encoding="utf-8"), in_order(records.values(), every), readme)
         wanted[root / "docs" / "results.md"] = _RESULTS_PAGE + markdown_table(records.values()) + "\n"
         wanted[root / "docs" / "shortcuts.md"] = shortcut_page(records.values())
-    owners = _entry_points(root)
-    every = [name for names in owners.values() for name in names]
     modules = [*sorted((root / "experiments").rglob("*.py")), *sorted((root / "studies").glob("*.py"))]
     for path in modules:
         names = owners.get(path.relative_to(root).as_posix(), [])
@@ -97,6 +99,12 @@ def headlines(records: Iterable[Record]) -> list[Record]:
     kept = [record for record in records if not record.entry_point.startswith(SHORTCUTS)]
     shown = [{k: v for k, v in record.metrics.items() if not _is_detail(k, record)} for record in kept]
     return [replace(record, metrics=metrics or record.metrics) for record, metrics in zip(kept, shown, strict=True)]
+
+
+def in_order(records: Iterable[Record], entry_points: Sequence[str]) -> list[Record]:
+    """The records in the order of their entry points; what has none, such as a benchmark, stands last."""
+    places = {name: place for place, name in enumerate(entry_points)}
+    return sorted(records, key=lambda r: (places.get(owner(r.entry_point, entry_points), len(places)), r.entry_point))
 
 
 def _is_detail(metric: str, record: Record) -> bool:
@@ -119,23 +127,34 @@ def fill_readme(text: str, records: Iterable[Record], source: str | Path = "READ
 
 
 def summary_table(records: Iterable[Record]) -> str:
-    """One row per record with its first figures; the notes stand below the table."""
+    """One row per record with the figures that its question asks for; notes stand below, equal ones together."""
     header = ("entry point", "measured", "seeds", "data", "hardware", "commit")
-    rows, notes = [], []
+    rows: list[tuple[str, ...]] = []
+    notes: dict[str, list[str]] = {}
     for record in records:
-        shown = list(record.metrics.items())[:_FIRST]
+        if record.entry_point.endswith(_GATHERS):
+            continue
         lines = []
-        for name, figures in shown:
+        for name in _asked(record)[:_FIRST]:
             samples = _samples(record, name)
-            lines.append(f"`{name}` {_figure(figures)}" + f" on {samples}" * bool(samples))
-        if more := len(record.metrics) - len(shown):
-            lines.append(f"and {more} more")
+            lines.append(f"`{name}` {_figure(record.metrics[name])}" + f" on {samples}" * bool(samples))
         if record.note:
-            notes.append(f"- `{record.entry_point}`: {record.note}")
+            notes.setdefault(record.note, []).append(f"`{record.entry_point}`")
         data = record.data["name"] + " *" * bool(record.note)
         cells = ("<br>".join(lines), _seeds(record), data, record.hardware, f"`{_commit(record)}`")
         rows.append((f"`{record.entry_point}`", *cells))
-    return "\n".join([table_lines(header, rows), *([""] if notes else []), *notes]) if rows else NO_RECORD
+    if not rows:
+        return NO_RECORD
+    told = [f"- {', '.join(names)}: {note}" for note, names in notes.items()]
+    return "\n".join([table_lines(header, rows), *([""] if told else []), *told])
+
+
+def _asked(record: Record) -> list[str]:
+    """The names of a record's figures, those first that its question asks for and losses last."""
+    def place(name: str) -> int:
+        return next((i for i, part in enumerate(_ASKED) if part in name), len(_ASKED) + name.endswith("_loss"))
+
+    return sorted(record.metrics, key=place)
 
 
 def markdown_table(records: Iterable[Record]) -> str:
