@@ -10,7 +10,7 @@ looks at a picture once, the best network as it did in its study (often mirrored
 what it withstands). `robustness.md` has the table, with the paired difference of the two and its interval, and the
 reading, `figures/strengths.png` the curves, `figures/changes.png` what each change does to a painting.
 
-Budget on two CPU cores: a few minutes, most of them for the machines beside the best networks.
+Budget on two CPU cores: up to a quarter of an hour, most of it for the machines beside the best networks.
 
 Result: no recorded run yet
 """
@@ -24,6 +24,7 @@ import mlflow
 import numpy as np
 import torch
 from torch import nn
+from tqdm import tqdm
 
 from cnnlab.data.augment import Augmentation
 from cnnlab.data.folds import Fold
@@ -76,7 +77,7 @@ def run(config: Config, run: Run) -> Outcome:
     best, origin = best_networks(config, pictures, folds)
     networks["best"] = best
     run.set_tags({"best": origin})
-    right = {name: ask(five, pictures, folds) for name, five in networks.items()}
+    right = {name: ask(five, pictures, folds, name) for name, five in networks.items()}
     found = {name: {change: by_fold(rows, folds) for change, rows in of.items()} for name, of in right.items()}
     gains = differences(right["baseline"], right["best"])
     chance = torch.bincount(pictures.labels).max().item() / len(pictures)
@@ -170,7 +171,9 @@ def newest_run(digest: str, seed: int) -> str:
     return runs[0].info.run_id if runs else ""
 
 
-def ask(networks: Sequence[Asked], pictures: ImageSet, folds: Sequence[Fold]) -> dict[str, np.ndarray]:
+def ask(
+    networks: Sequence[Asked], pictures: ImageSet, folds: Sequence[Fold], title: str = "asking"
+) -> dict[str, np.ndarray]:
     """Change -> what was right, bool (1 + strengths, N), the first row that of the unchanged pictures."""
     tests = [pictures.take(fold.test, "test") for fold in folds]
 
@@ -180,9 +183,14 @@ def ask(networks: Sequence[Asked], pictures: ImageSet, folds: Sequence[Fold]) ->
 
     unchanged = right(tests)
     found = {}
-    for name, change in CHANGES.items():
-        changed = ([replace(test, images=change(test.images, s)) for test in tests] for s in change.strengths)
-        found[name] = np.stack([unchanged, *map(right, changed)])
+    total = sum(len(change.strengths) for change in CHANGES.values())
+    with tqdm(total=total, desc=title, unit="strength", leave=False, dynamic_ncols=True) as progress:
+        for name, change in CHANGES.items():
+            rows = [unchanged]
+            for strength in change.strengths:
+                rows.append(right([replace(test, images=change(test.images, strength)) for test in tests]))
+                progress.update()
+            found[name] = np.stack(rows)
     return found
 
 
