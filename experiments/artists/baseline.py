@@ -11,12 +11,13 @@ the start of the workers, and what a resumed run does not tell.
 
 Budget on two CPU cores: 10 s for the course's split, half a minute for the five folds.
 
-Result: artists_baseline on artists (train 318, val 42, test 451), seeds 0, AMD EPYC, 1 cores, 24 GiB, no GPU, 77 s,
-    2026-11-22, commit 37a00af57f:
-    test_accuracy     0.574 ± 0.048 (5) on 451 samples
-    train_accuracy    0.8132 (1) on 318 samples
-    val_accuracy      0.6322 (1) on 42 samples
-    training_seconds  13.38 (1)
+Result: artists_baseline on artists (train 364, val 87, test 451), seeds 0, AMD EPYC, 1 core, 24 GiB, no GPU, 40 s,
+    2026-11-22, commit 222336664e:
+    test_accuracy       0.574 ± 0.048 (5) on 451 samples
+    train_accuracy      0.8132 (1) on 364 samples
+    val_accuracy        0.6322 (1) on 87 samples
+    training_seconds    6.943 (1)
+    five_folds_seconds  27.86 (1)
 """
 
 import time

@@ -11,7 +11,19 @@ Without a model the experiment draws two worlds of cartoon creatures, once with 
 black, the other on white) and once on random backgrounds, trains the same small network on each and asks both about
 the same pictures. The one that was offered the background looks at the background, and fails where it tells nothing.
 
-Result: no recorded run yet
+Result: explain on drawn cartoon worlds (leak/train 320, leak/val 80, no_leak/train 320, no_leak/val 80), seeds 0, AMD
+    EPYC, 1 core, 24 GiB, no GPU, 17 s, 2026-11-22, commit 222336664e:
+    val_leak_accuracy_of_leak        1.000 (1)
+    val_no_leak_accuracy_of_leak     0.5125 (1)
+    val_saliency_share_of_leak       0.6968 (1)
+    val_guided_share_of_leak         0.7575 (1)
+    val_grad_cam_share_of_leak       0.8296 (1)
+    val_leak_accuracy_of_no_leak     1.000 (1)
+    val_no_leak_accuracy_of_no_leak  1.000 (1)
+    val_saliency_share_of_no_leak    0.4680 (1)
+    val_guided_share_of_no_leak      0.4420 (1)
+    val_grad_cam_share_of_no_leak    0.6632 (1)
+    val_region_area                  0.8043 (1)
 """
 
 import hashlib

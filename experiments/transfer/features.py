@@ -12,7 +12,15 @@ clusters as classes, its agreement with the classes, and a picture of the plane.
 
 Budget on two CPU cores: 2,400 portraits at 160x160 with efficientnet_lite0, about two minutes.
 
-Result: no recorded run yet
+Result: features_explore on heavy_makeup_CelebA (train 2000, val 400), seeds 0, AMD EPYC, 1 core, 24 GiB, no GPU, 61
+    s, 2026-11-22, commit 222336664e:
+    val_svm_accuracy         0.8425 (1) on 400 samples
+    val_precision_at_1       0.8000 (1) on 400 samples
+    val_precision_at_5       0.7795 (1) on 400 samples
+    val_precision_at_10      0.7702 (1) on 400 samples
+    val_precision_by_chance  0.5000 (1) on 400 samples
+    val_adjusted_rand        0.3954 (1) on 400 samples
+    val_nmi                  0.3211 (1) on 400 samples
 """
 
 from dataclasses import dataclass, replace
