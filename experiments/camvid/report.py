@@ -42,7 +42,7 @@ from cnnlab.reports.records import read_records
 from cnnlab.reports.scene_figures import Measured, figure
 from cnnlab.reports.scenes import NUMBERS_FILE, SceneConfig, train_seeds
 from cnnlab.reports.street_scenes import fewer_classes, skip_connections
-from cnnlab.tracking import Run, open_store
+from cnnlab.tracking import Run, had_data, open_store
 
 DECODERS = ("camvid_fcn8s", "camvid_fcn16s", "camvid_fcn32s")
 COMMANDS = (*DECODERS, "camvid_three_classes")
@@ -98,8 +98,8 @@ def collect(client: mlflow.MlflowClient, data: str, backbone: str, run: Run) -> 
         wanted = f"attributes.status = 'FINISHED' and tags.entry_point = '{name}' and tags.quick = 'false'"
         stored[name] = client.search_runs(experiments, wanted, order_by=["attributes.start_time DESC"])
     every = sorted((r for runs in stored.values() for r in runs), key=lambda r: -r.info.start_time)
-    for key, given in (("cfg/data", data), ("cfg/backbone", backbone)):
-        every = [r for r in every if not given or r.data.params.get(key) == given]
+    every = [r for r in every if not data or had_data(r, data)]
+    every = [r for r in every if not backbone or r.data.params.get("cfg/backbone") == backbone]
     same = [r for r in every if settings(r) == settings(every[0])]
     newest = {name: next((r for r in same if r in runs), None) for name, runs in stored.items()}
     for name, runs in stored.items():

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from cnnlab.errors import ConfigError, StoreError
-from cnnlab.tracking import Run, close_dead_runs, is_alive, open_store, process_tags
+from cnnlab.tracking import Run, close_dead_runs, had_data, is_alive, open_store, process_tags
 from cnnlab.tracking.models import detector_file, promote
 
 
@@ -91,3 +91,17 @@ def test_a_second_process_stores_nothing(store):
     with run.child("c") as child:
         child.set_tags({"a": 1})
     assert not (store / "mlflow.db").exists()
+
+
+@pytest.mark.parametrize(
+    ("given", "asked", "same"),
+    [
+        ("data", "data/CamVid", True), ("data/CamVid", "data", True), ("data/CamVid", "./data/CamVid/", True),
+        ("data/CamVid", "data/artists", False), ("data", "data/CamVid/train", False), ("embedded", "embedded", True),
+        ("embedded", "embedded/CamVid/train", False),
+    ],
+)  # fmt: skip
+def test_data_are_the_same_under_their_own_folder_and_the_one_around_it(store, given, asked, same):
+    with start() as run:
+        run.log_config({"data": given})
+    assert had_data(open_store().get_run(run.id), asked) is same

@@ -12,6 +12,7 @@ from cnnlab.evaluation.comparison import unpaired_interval, wilson_interval
 from cnnlab.models import list_models
 from cnnlab.models.families import family
 from cnnlab.reports.records import Record
+from cnnlab.tracking import had_data
 from cnnlab.tracking.run import PARENT
 
 RANK, TRAIN = "cifar10_rank", "cifar10_train"
@@ -132,7 +133,7 @@ def _runs(client: mlflow.MlflowClient, entry_point: str, data: str) -> Iterable[
     experiments = [e.experiment_id for e in client.search_experiments()]
     wanted = f"tags.entry_point = '{entry_point}' and tags.quick = 'false' and tags.embedded_data = 'false'"
     for run in client.search_runs(experiments, wanted, max_results=1000):
-        if not data or run.data.params.get("cfg/data") == data:
+        if not data or had_data(run, data):
             yield run
 
 

@@ -58,3 +58,15 @@ def close_dead_runs(client: mlflow.MlflowClient) -> int:
             client.set_terminated(run.info.run_id, RunStatus.to_string(RunStatus.KILLED))
             closed += 1
     return closed
+
+
+def had_data(run: mlflow.entities.Run, data: str) -> bool:
+    """Whether a run was given these data: the same setting, or a folder that is the other one or directly around it.
+
+    Data sets are named by their own folder or by the one that holds several, so both mean the same.
+    """
+    given = run.data.params.get("cfg/data", "")
+    if given == data or not given or not data:
+        return given == data
+    one, other = Path(given).resolve(), Path(data).resolve()
+    return one == other or one.parent == other or one == other.parent
