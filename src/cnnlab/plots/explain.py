@@ -56,7 +56,8 @@ def attribution_sheet(
             picture(place).imshow(pixels, interpolation="nearest")
             place.spines[:].set(visible=True, color=LIGHT, linewidth=0.8)  # a white image ends somewhere
             if index == 0 and name != "image":
-                place.set_title(name, fontsize=10, loc="left", color=GREY)
+                # to the right, clear of a long title over the first image
+                place.set_title(name, fontsize=10, loc="right", color=GREY)
             if shares and name in shares:
                 share = shares[name][index]
                 text = "no evidence for the class" if np.isnan(share) else f"{share:.0%} in {region}"
