@@ -10,7 +10,9 @@ begin deep and become shallow (larger again they cannot become: no convolution e
 
 Budget on two CPU cores, 2 seeds: 20 minutes.
 
-Result: no recorded run yet
+Result: artists_architecture on artists (train 318, val 42, test 451), seeds 0, 1, AMD EPYC, 1 core, 24 GiB, no GPU,
+    2802 s, 2026-11-22, commit 222336664e:
+    test_accuracy  0.574 ± 0.042 (5) on 451 samples
 """
 
 from dataclasses import dataclass
