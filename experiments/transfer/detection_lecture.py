@@ -125,7 +125,8 @@ def run(config: Config, run: Run) -> Outcome:
     source = "annotated" if annotated else "taken from the detector itself, since nobody annotated them"
     return Outcome(
         metrics,
-        f"{photo.name}: {len(truths)} faces ({source}); regression took the windows on them from a mean IoU of "
+        f"{photo.name}: {len(truths)} {'face' if len(truths) == 1 else 'faces'} ({source}); regression took the "
+        "windows on them from a mean IoU of "
         f"{metrics['image_window_iou']:.2f} to {metrics['image_box_iou']:.2f}; suppression left "
         f"{metrics['image_kept']:.0f} of {metrics['image_candidates']:.0f} boxes with scores from {DISCARD:g}.",
         [config.seed],
