@@ -98,7 +98,7 @@ def collect(client: mlflow.MlflowClient, data: str, backbone: str, run: Run) -> 
         wanted = f"attributes.status = 'FINISHED' and tags.entry_point = '{name}' and tags.quick = 'false'"
         stored[name] = client.search_runs(experiments, wanted, order_by=["attributes.start_time DESC"])
     every = sorted((r for runs in stored.values() for r in runs), key=lambda r: -r.info.start_time)
-    every = [r for r in every if not data or had_data(r, data)]
+    every = [r for r in every if had_data(r, data)]
     every = [r for r in every if not backbone or r.data.params.get("cfg/backbone") == backbone]
     same = [r for r in every if settings(r) == settings(every[0])]
     newest = {name: next((r for r in same if r in runs), None) for name, runs in stored.items()}

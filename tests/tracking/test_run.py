@@ -98,7 +98,7 @@ def test_a_second_process_stores_nothing(store):
     [
         ("data", "data/CamVid", True), ("data/CamVid", "data", True), ("data/CamVid", "./data/CamVid/", True),
         ("data/CamVid", "data/artists", False), ("data", "data/CamVid/train", False), ("embedded", "embedded", True),
-        ("embedded", "embedded/CamVid/train", False),
+        ("embedded", "embedded/CamVid/train", False), ("data", "", True), ("", "data", False),
     ],
 )  # fmt: skip
 def test_data_are_the_same_under_their_own_folder_and_the_one_around_it(store, given, asked, same):

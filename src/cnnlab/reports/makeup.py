@@ -98,7 +98,7 @@ def collect(
         wanted += f" and tags.quick = '{str(quick).lower()}'"
         wanted += f" and tags.`mlflow.parentRunId` = '{parent}'" if parent else ""
         runs = client.search_runs(experiments, wanted, order_by=["attributes.start_time DESC"])
-        runs = [r for r in runs if not data or had_data(r, data)]
+        runs = [r for r in runs if had_data(r, data)]
         found[question] = [r for r in runs if not r.data.tags.get("own_settings")]
         for run in () if found[question] else runs:
             print(f"{question}: run {run.info.run_id[:8]} passed over: {run.data.tags['own_settings']}.", flush=True)

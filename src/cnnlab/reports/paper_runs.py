@@ -133,7 +133,7 @@ def _runs(client: mlflow.MlflowClient, entry_point: str, data: str) -> Iterable[
     experiments = [e.experiment_id for e in client.search_experiments()]
     wanted = f"tags.entry_point = '{entry_point}' and tags.quick = 'false' and tags.embedded_data = 'false'"
     for run in client.search_runs(experiments, wanted, max_results=1000):
-        if not data or had_data(run, data):
+        if had_data(run, data):
             yield run
 
 

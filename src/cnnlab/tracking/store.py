@@ -63,10 +63,13 @@ def close_dead_runs(client: mlflow.MlflowClient) -> int:
 def had_data(run: mlflow.entities.Run, data: str) -> bool:
     """Whether a run was given these data: the same setting, or a folder that is the other one or directly around it.
 
-    Data sets are named by their own folder or by the one that holds several, so both mean the same.
+    Data sets are named by their own folder or by the one that holds several, so both mean the same. Empty `data` asks
+    for none in particular: every run had them.
     """
     given = run.data.params.get("cfg/data", "")
-    if given == data or not given or not data:
-        return given == data
+    if not data or given == data:
+        return True
+    if not given:
+        return False
     one, other = Path(given).resolve(), Path(data).resolve()
     return one == other or one.parent == other or one == other.parent
