@@ -8,6 +8,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from cnnlab.data.imageset import ImageSet
+from cnnlab.training.memory import keep_memory
 from cnnlab.training.precision import native_bf16
 from cnnlab.training.views import Views, look
 
@@ -24,6 +25,7 @@ def looks(views: Views) -> list[View]:
     ]
 
 
+@keep_memory()
 @torch.inference_mode()
 def features_of(images: Tensor, view: View, features: Callable[[Tensor], Tensor], batch_size: int = 32) -> Tensor:
     """`features(view(images))` of all uint8 images (N, 3, H, W), batch by batch: float32 (N, D) on the CPU.

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from cnnlab.training.batches import batches, to_float
+from cnnlab.training.memory import keep_memory
 from cnnlab.training.objective import Objective
 
 PIXELS_AT_ONCE = 2**20  # without gradients, a deep network's widest maps of so many pixels take some hundred megabytes
@@ -21,6 +22,7 @@ def batch_size_for(dataset: Dataset, wanted: int = 0, most: int = 256) -> int:
     return max(1, min(most, PIXELS_AT_ONCE // (images.shape[-2] * images.shape[-1])))
 
 
+@keep_memory()
 @torch.no_grad()
 def predict(
     model: nn.Module, dataset: Dataset, batch_size: int = 0, keep: Callable[[Tensor], Tensor] | None = None

@@ -20,7 +20,7 @@ from cnnlab.training.checkpoint import load_checkpoint, save_checkpoint
 from cnnlab.training.config import Training
 from cnnlab.training.groups import LayerGroups
 from cnnlab.training.inference import batch_size_for, predict, tally, validate
-from cnnlab.training.memory import peak_memory_mb, reset_peak_memory
+from cnnlab.training.memory import keep_memory, peak_memory_mb, reset_peak_memory
 from cnnlab.training.objective import Classification, Objective, main_output, mix
 from cnnlab.training.optim import make_optimizer, make_schedule
 from cnnlab.training.precision import make_fabric
@@ -43,6 +43,7 @@ class Fit:
         return self.history[self.best_epoch - 1]
 
 
+@keep_memory()
 def fit(
     model: nn.Module,
     train: Dataset,

@@ -14,6 +14,7 @@ from cnnlab.errors import ConfigError
 from cnnlab.models.layers import device_of
 from cnnlab.training.batches import batches, to_float
 from cnnlab.training.inference import batch_size_for
+from cnnlab.training.memory import keep_memory
 from cnnlab.training.precision import native_bf16
 
 
@@ -57,6 +58,7 @@ class Views:
 SINGLE_VIEW = Views(mirror=False)
 
 
+@keep_memory()
 @torch.no_grad()
 def predict_views(model: nn.Module, dataset: Dataset, views: Views = SINGLE_VIEW) -> tuple[Tensor, Tensor]:
     """Mean probabilities over the views, float32 (N, C), and the labels (N,), in the data set's order.
