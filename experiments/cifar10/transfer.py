@@ -84,7 +84,7 @@ class Config(Experiment):
 
 def run(config: Config, run: Run) -> Outcome:
     """Train the five ways, judge each once on test, draw accuracy against time."""
-    data = load_cifar10(config.data, config.quick, seed=config.seed)
+    data = load_cifar10(config.data, config.quick)
     train = enlarged(data.train.subset(config.train_images, config.seed), config.size)
     val = enlarged(data.val.subset(config.val_images, config.seed), config.size)
     test = enlarged(data.test, config.size)
