@@ -5,7 +5,8 @@
 The student recipe: ResNet-18 with the CIFAR stem, SGD with momentum 0.9, weight decay 5e-4, cosine schedule from 0.1,
 batches of 128 of mirrored and shifted images by torchvision, in 32 bit, contiguous. Ours: `cifar10_speedrun` as it
 stands, on the same 45,000 images, its whitening counted. Both are judged on the same 5,000, ours after every epoch, the
-recipe ten times in one; the clock runs while they train, not while they are judged. The recipe is stopped once it has
+recipe ten times in one; the clock runs while they train, not while they are judged so. Ours is judged once more at its
+end, in the views that the speed run answers with, and that the clock does count. The recipe is stopped once it has
 reached 90 %, or has trained `limit` times as long as ours needed: the ratio is then a lower bound, and the summary says
 so.
 """
@@ -31,6 +32,7 @@ from cnnlab.models.families import cifar_model
 from cnnlab.plots.ranking import accuracy_over_time
 from cnnlab.tracking import Run
 from cnnlab.training import predict
+from cnnlab.training.views import predict_views
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "experiments/cifar10"))
 import speedrun  # noqa: E402
@@ -122,11 +124,15 @@ def run(config: Config, run: Run) -> Outcome:
     began = time.perf_counter()
     speedrun.untrained(config.ours, data)
     seconds = time.perf_counter() - began  # `train_once` does it once more, beside the epochs that it times
-    _, history = speedrun.train_once(config.ours, data, Run.inactive(), config.seed)
+    model, history = speedrun.train_once(config.ours, data, Run.inactive(), config.seed)
     ours = []
     for epoch in history.history:
         seconds += epoch["epoch_seconds"]
         ours.append((seconds, epoch["val/accuracy"]))
+    began = time.perf_counter()
+    found, truth = predict_views(model, data.val, config.ours.views)
+    seconds += time.perf_counter() - began
+    ours.append((seconds, (found.argmax(1) == truth).double().mean().item()))
     if (reached := time_to(ours, config.target)) is None:
         raise ConfigError(f"Ours ended at {ours[-1][1]:.3f}, below target={config.target}: nothing to compare.")
     theirs: Curve = []
