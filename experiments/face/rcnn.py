@@ -159,7 +159,10 @@ def seen_by_detector(digest: str) -> str:
     """What the released detector has seen of photographs with this digest."""
     if digest == released_on(RELEASED):
         return "The released detector was trained on these train photographs; no stage was trained on val or test ones."
-    return "The released detector was trained on other photographs; the second stage alone learnt from these."
+    return (  # the digest is that of a whole folder: one with the same photographs and more beside them has another
+        "The digest of these photographs is not the one on the released detector's card; where some are the same, the "
+        "released detector may have been trained on them."
+    )
 
 
 # ---- training and choosing -------------------------------------------------------------------------------------------
