@@ -48,7 +48,7 @@ class Muon(Optimizer):
 
     def __init__(
         self, params: Iterable, lr: float = 1e-2, weight_decay: float = 0.0, momentum: float = 0.6,
-        muon_factor: float = 10.0, betas: tuple[float, float] = (0.9, 0.99),
+        muon_factor: float = 12.0, betas: tuple[float, float] = (0.9, 0.99),
     ) -> None:  # fmt: skip
         defaults = {
             "lr": lr, "weight_decay": weight_decay, "momentum": momentum, "muon_factor": muon_factor, "betas": betas,
