@@ -49,13 +49,13 @@ class Config(Experiment):
 
     data: str = "embedded"
     """`official`, a folder, or `official,FOLDER`: the official pixels if they can be had, else those of the folder"""
-    widths: tuple[int, int, int] = (64, 256, 256)
+    widths: tuple[int, int, int] = (64, 192, 256)
     """channels of the network's three stages"""
     depth: int = 2
     """convolutions of a stage"""
     training: Training = field(
         default_factory=lambda: Training(
-            epochs=9,
+            epochs=10,
             batch_size=500,
             optimizer="muon",
             lr=0.01,
