@@ -55,7 +55,7 @@ class Config(Experiment):
     """convolutions of a stage"""
     training: Training = field(
         default_factory=lambda: Training(
-            epochs=10,
+            epochs=9,
             batch_size=500,
             optimizer="muon",
             lr=0.01,
