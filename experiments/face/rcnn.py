@@ -67,8 +67,7 @@ from cnnlab.detection.detector import Detections, FaceDetector
 from cnnlab.detection.rcnn import RCNN, RoIHead, RoISettings, Verdict
 from cnnlab.detection.rcnn_training import RoILoss, RoISamples, Sampling, roi_samples
 from cnnlab.errors import ConfigError, DataError
-from cnnlab.evaluation.bootstrap import paired_difference
-from cnnlab.evaluation.detection import average_precision, average_precision_of, box_iou
+from cnnlab.evaluation.detection import average_precision, average_precision_gain, mean_best_overlap
 from cnnlab.experiment import Experiment, Outcome, checkpoint_path, fingerprint, main
 from cnnlab.models.pretrained import pretrained_model
 from cnnlab.plots.boxes import ap_by_overlap
@@ -164,7 +163,7 @@ def run(config: Config, run: Run) -> Outcome:
     metrics |= _scores([window], photos["test"], "test_window") | _scores(second, photos["test"], "test_rcnn") | times
     told = []
     for iou in IOUS:
-        low, high = _interval(window, second, photos["test"], iou)
+        low, high = average_precision_gain([window], second, [photo.boxes for photo in photos["test"]], iou)
         name = f"ap{round(100 * iou)}"
         metrics |= {f"test_{name}_gain_low": low, f"test_{name}_gain_high": high}
         told.append(_sentence(iou, metrics[f"test_window_{name}"], metrics[f"test_rcnn_{name}"], low, high))
@@ -212,9 +211,7 @@ def train_head(
         on_epoch=lambda epoch, metrics: run.log_metrics({prefix + k: v for k, v in metrics.items()}, epoch),
         title=f"face_rcnn seed {seed}",
     )  # fmt: skip
-    curves = plots.learning_curves(
-        history.history, ("loss", "accuracy", "ap"), kept=history.best_epoch
-    )
+    curves = plots.learning_curves(history.history, ("loss", "accuracy", "ap"), kept=history.best_epoch)
     run.log_figure("curves" if not prefix else f"curves_seed_{seed}", curves)
     return head.eval()
 
@@ -271,22 +268,6 @@ def _scores(found: Sequence[Sequence[Detections]], photos: Sequence[Photo], pref
     return {f"{prefix}_{name}": [one[name] for one in every] for name in every[0]}
 
 
-def _interval(
-    window: Sequence[Detections], second: Sequence[Sequence[Detections]], photos: Sequence[Photo], iou: float
-) -> tuple[float, float]:
-    """95 % interval of the second stage's average precision minus the window's, over photographs; the heads' mean."""
-
-    truths = [photo.boxes for photo in photos]
-    sets = [[average_precision_of(found, truths, iou) for found in of_set] for of_set in ([window], second)]
-
-    def score(items: Sequence[int], which: int) -> float:
-        if not sum(len(truths[i]) for i in items):
-            return 0.0
-        return float(np.mean([ap(items) for ap in sets[which]]))
-
-    return paired_difference(score, len(photos))
-
-
 def _sentence(iou: float, window: list[float], second: list[float], low: float, high: float) -> str:
     verdict = "better" if low > 0 else "worse" if high < 0 else "no difference shown"
     return (
@@ -296,14 +277,8 @@ def _sentence(iou: float, window: list[float], second: list[float], low: float, 
 
 
 def _fit_of_proposals(rcnn: RCNN, photos: Sequence[Photo]) -> float:
-    """Mean overlap of each face with the proposal that fits it best."""
-    best: list[float] = []
-    for photo in photos:
-        proposals, _ = rcnn.propose(photo.image)
-        if len(photo.boxes):
-            overlaps = box_iou(photo.boxes, proposals.numpy())
-            best += overlaps.max(axis=1, initial=0).tolist()
-    return float(np.mean(best)) if best else 0.0
+    proposals = [rcnn.propose(photo.image)[0].numpy() for photo in photos]
+    return mean_best_overlap(proposals, [photo.boxes for photo in photos])
 
 
 def _words(verdict: Verdict) -> str:
@@ -337,19 +312,16 @@ def log_comparison(
         for i in picked:
             for name, (boxes, scores) in (("window", window[i]), ("second stage", second[0][i])):
                 keep = scores >= 0.5
-                label = f"{name}: best overlap {_best_overlap((boxes, scores), photos[i]):.2f}"
                 items.append({
                     "image": photos[i].image, "boxes": boxes[keep], "scores": scores[keep], "truths": photos[i].boxes,
-                    "title": label,
+                    "title": f"{name}: best overlap {_best_overlap((boxes, scores), photos[i]):.2f}",
                 })  # fmt: skip
         words = f"{title.replace('_', ' ').capitalize()}; a box is right from IoU 0.75"
         run.log_figure(title, plots.detection_sheet(items, iou_threshold=0.75, width=4.5, title=words))
 
 
 def _best_overlap(found: Detections, photo: Photo) -> float:
-    """Mean overlap of a photograph's faces with the best detection from 0.5 on."""
-    boxes = found[0][found[1] >= 0.5]
-    return float(box_iou(photo.boxes, boxes).max(axis=1, initial=0).mean()) if len(photo.boxes) else 0.0
+    return mean_best_overlap([found[0][found[1] >= 0.5]], [photo.boxes])
 
 
 def log_head(run: Run, rcnn: RCNN, head: RoIHead, config: Config) -> None:

@@ -4,9 +4,11 @@ import pytest
 from cnnlab.errors import ConfigError, DataError
 from cnnlab.evaluation.detection import (
     average_precision,
+    average_precision_gain,
     average_precision_of,
     box_iou,
     choose_threshold,
+    mean_best_overlap,
     precision_recall,
 )
 
@@ -81,6 +83,28 @@ def test_average_precision_of_a_selection_of_images():
     for items in ([0, 1, 2], [2, 2, 1], [1, 0]):
         expected = average_precision([predictions[i] for i in items], [truths[i] for i in items], 0.5)
         assert of_selection(items) == expected
+
+
+def test_every_face_counts_with_the_box_that_fits_it_best():
+    none = np.zeros((0, 4))
+    halves, both = np.array([[0, 0, 10, 5], [0, 0, 10, 2]]), np.array([[0, 0, 10, 10], [20, 20, 30, 30]])
+    assert mean_best_overlap([halves], [FACE]) == 0.5
+    assert mean_best_overlap([halves, none, halves], [FACE, FACE, none]) == 0.25  # an image without faces asks nothing
+    assert mean_best_overlap([both], [both[::-1]]) == 1
+    assert mean_best_overlap([], []) == 0
+
+
+def test_the_gain_of_average_precision_has_an_interval_over_images():
+    right, wrong = found((0, 0, 10, 10, 0.9)), found((50, 50, 60, 60, 0.9))
+    truths = [FACE] * 40 + [np.zeros((0, 4))] * 10  # images without a face may be drawn as well
+    every = [right] * 40 + [found()] * 10
+    one_in_four = [right if i % 4 == 0 else wrong for i in range(40)] + [found()] * 10
+    assert average_precision_gain([every], [every], truths, 0.5) == (0, 0)
+    assert average_precision_gain([[wrong] * 40], [[right] * 40], truths[:40], 0.5) == (1, 1)
+    low, high = average_precision_gain([one_in_four], [every], truths, 0.5)
+    assert 0.7 < low < high < 1  # 1/16 at precision 1/4 of recall 1/4: the gain is 15/16
+    seeds = average_precision_gain([one_in_four], [every, one_in_four], truths, 0.5)
+    assert seeds == pytest.approx((low / 2, high / 2))  # the second seed gains nothing
 
 
 def test_a_threshold_is_chosen_even_when_none_fits():
