@@ -163,7 +163,7 @@ def run(config: Config, run: Run) -> Outcome:
         metrics["networks_diverged"] = float(len(diverged))
     return Outcome(
         metrics, summary(entries, under, diverged), list(range(config.seed, config.seed + config.seeds)),
-        note="" if data.pixels == "official" else f"{data.pixels}, not the official pixels",
+        note=data.caveat,
     )  # fmt: skip
 
 

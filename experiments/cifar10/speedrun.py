@@ -114,7 +114,7 @@ def run(config: Config, run: Run) -> Outcome:
         metrics,
         f"{percent(metrics['test_accuracy'], 'seeds', 2)} of {len(data.test)} test images right ({data.pixels}) after "
         f"{mean(metrics['seconds']):.0f} s of training and answering, in {len(config.views)} views.",
-        seeds, note="" if data.pixels == "official" else f"{data.pixels}, not the official pixels",
+        seeds, note=data.caveat,
     )  # fmt: skip
 
 

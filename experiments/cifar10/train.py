@@ -110,7 +110,7 @@ def run(config: Config, run: Run) -> Outcome:
         f"epoch chosen on {len(data.val)} validation images"
         + (f", each image seen in {len(config.views)} views." if config.views != SINGLE_VIEW else "."),
         seeds, variant=config.model,
-        note="" if data.pixels == "official" else f"{data.pixels}, not the official pixels",
+        note=data.caveat,
     )  # fmt: skip
 
 

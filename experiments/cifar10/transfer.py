@@ -131,7 +131,7 @@ def run(config: Config, run: Run) -> Outcome:
         metrics,
         f"Right of {len(test)} test images ({data.pixels}) after {len(train)} training images: {ways}. "
         f"{first.sentence}",
-        [config.seed], note="" if first.complete else first.sentence,
+        [config.seed], note="; ".join(filter(None, (data.caveat, "" if first.complete else first.sentence))),
     )  # fmt: skip
 
 

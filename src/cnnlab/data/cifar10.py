@@ -59,6 +59,11 @@ class Cifar10:
         return self.pixels == "stand-in"
 
     @property
+    def caveat(self) -> str:
+        """What a reader of accuracies on these images must know; nothing of the official ones."""
+        return "" if self.pixels == "official" else f"{self.pixels}, not the official pixels"
+
+    @property
     def digest(self) -> str:
         """16 hex digits that stand for the pixels and labels of all splits."""
         parts = "".join(split.digest for split in (self.train, self.val, self.test))
