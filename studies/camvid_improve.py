@@ -2,7 +2,8 @@
 
     mlflow run . -e camvid_improve -P data=DIR
 
-The recipe of `camvid_fcn8s` comes first, then some changes, each alone; after that the sampler (TPE) searches, and
+The recipe of `camvid_fcn8s` comes first, then some changes, each alone (class weights take the place of the Lovász
+loss, which weighs classes itself); after that the sampler (TPE) searches, and
 the median rule ends hopeless trials. A trial is a short training on four fifths of every sequence of train frames,
 judged by mean IoU, in a single view, on the last fifth: neighbouring frames look alike, so they stay on one side. The
 winner is trained for longer on all train frames; val chooses nothing, and test, if it is there, is judged at the very
@@ -27,6 +28,7 @@ from cnnlab import plots
 from cnnlab.data.augment import Augmentation
 from cnnlab.data.camvid import CamVid, load_camvid
 from cnnlab.data.scene_crops import SceneSet
+from cnnlab.errors import ConfigError
 from cnnlab.evaluation.segmentation import confusion, mean_iou
 from cnnlab.experiment import CHECKPOINTS, Experiment, Outcome, fingerprint, flatten, main
 from cnnlab.reports.scenes import (
@@ -87,7 +89,7 @@ class Config(Experiment):
     """Search for a better segmentation of street scenes than the recipe, and train the winner."""
 
     weights: str = "auto"
-    """of the backbones: auto, torchvision, packages, or random"""
+    """of the backbones: auto, packages, or random (torchvision has no EfficientNet-Lite)"""
     search: Search = field(default_factory=lambda: Search(trials=12))
     trial_epochs: int = 0
     """epochs of a trial; 0 is 2 with the embedded scenes, 4 with your own"""
@@ -97,6 +99,10 @@ class Config(Experiment):
     """register the winner and let it have the alias `champion`"""
     resume: bool = True
     """continue the winner's last training as well, where it was stopped (the study always continues)"""
+
+    def __post_init__(self) -> None:
+        if self.weights == "torchvision":
+            raise ConfigError("weights=torchvision: it has none for EfficientNet-Lite; take auto or packages.")
 
     def shrunk(self) -> "Config":
         return replace(
@@ -199,7 +205,7 @@ def train_winner(
         run.set_tags({"registered": f"{registered} version {version}", "champion": champion})
     summary = f"Winner: {label}. {summary_of(settings, combined, data)}"
     summary += f" Registered as {registered}@champion if best so far." if version else ""
-    return Outcome(combined, summary, [config.seed], note=note_of(numbers))
+    return Outcome(combined, summary, [config.seed], note=note_of(numbers, settings.inference))
 
 
 def hold_out(scenes: SceneSet, share: float) -> tuple[SceneSet, SceneSet]:

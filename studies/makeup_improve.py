@@ -6,10 +6,11 @@ A classifier here is a committee of two: a fine-tuned network, and a support vec
 (`partner`), which keeps the places that average pooling forgets; their probabilities are averaged. The study searches
 the network: which one, resolution, frozen groups, optimiser, rates, augmentation and regularisation. A trial is judged
 by cross-validation inside the training portraits: trained on four fifths, judged on the last fifth, for as many of the
-five folds as `search_folds` says. A plain fine-tuning comes first, then four changes, one upon the other; what
-`search.trials` leaves after these five (one by default, `-P search.trials=20` goes on) the sampler (TPE) draws, and the
-median rule ends hopeless ones. Network and machine alone are told as well: `val_network_accuracy` is the fine-tuned
-CNN's that the question asks for, `val_accuracy` the committee's.
+five folds as `search_folds` says. Five recipes come first: a plain fine-tuning, finer and augmented, then regularised,
+and from there early layers frozen, either finer still or in a larger network. What `search.trials` leaves after them
+the sampler (TPE) draws, and the median rule ends hopeless ones; by default that is a single trial, so that the study
+compares five recipes more than it searches, and `-P search.trials=20` goes on. Network and machine alone are told as
+well: `val_network_accuracy` is the fine-tuned CNN's that the question asks for, `val_accuracy` the committee's.
 
 The winner is trained from pretrained weights again, on all training portraits, once for each of three seeds. The
 validation portraits follow these trainings, epoch by epoch, and choose nothing: the last epoch is kept. The committee
@@ -17,7 +18,7 @@ of the first seed is stored as `model.pt` and as an MLflow model, and registered
 alone is `network.pt`. The same command continues a stopped study, from the last epoch of its last trial.
 `discussion.md` in the run is Q1-9, written from the figures.
 
-Budget on two CPU cores, 2,000 portraits: an hour and a quarter.
+Budget, 2,000 portraits: two hours on one CPU core; on two, more than half of that.
 
 Result: makeup_improve on heavy_makeup_CelebA (train 2000, val 400), seeds 0, 1, 2, AMD EPYC, 1 cores, 24 GiB, no GPU,
     7364 s, 2026-11-22, commit 3e7365b6e3:
@@ -101,7 +102,7 @@ class Config(Experiment):
     """Search for the best fine-tuning on portraits with and without heavy makeup, and judge it with three seeds."""
 
     weights: str = "auto"
-    """auto, torchvision, packages, or random"""
+    """auto, packages, or random (torchvision has no EfficientNet-Lite)"""
     search: Search = field(default_factory=lambda: Search(trials=6))
     search_folds: int = 2
     """folds of the five that a trial is judged on"""
@@ -123,6 +124,8 @@ class Config(Experiment):
     def __post_init__(self) -> None:
         if not 1 <= self.search_folds <= FOLDS:
             raise ConfigError(f"search_folds must be from 1 to {FOLDS}, not {self.search_folds}.")
+        if self.weights == "torchvision":
+            raise ConfigError("weights=torchvision: it has none for EfficientNet-Lite; take auto or packages.")
         if self.seeds < 1:
             raise ConfigError(f"seeds must be at least 1, not {self.seeds}.")
 
@@ -130,7 +133,7 @@ class Config(Experiment):
         study = replace(self.search, trials=2)
         return replace(
             self, weights="random", search=study, trial_epochs=1, final_epochs=1, seeds=1, search_folds=1,
-            views=Views(),
+            views=replace(self.views, zooms=self.views.zooms[:1]),
         )  # fmt: skip
 
     def epochs(self, embedded: bool) -> tuple[int, int]:
@@ -304,16 +307,15 @@ def finish(
         run.log_figure(f"confusion_val{suffix}", plots.confusion_matrix(matrix, data.val.classes))
         if seed == config.seed:
             model = network if machine is None else committee_of([network, machine])
-            log_classifier(run, network, data.val.classes, data.train.images.shape[-2:], file="network.pt")
+            size, meta = data.train.images.shape[-2:], asdict(config.views)
+            log_classifier(run, network, data.val.classes, size, file="network.pt", meta=meta)
             run.log_weights(report)
     run.log_text(PREDICTIONS, predictions_csv(data.val, np.stack(probabilities), config.seed))
     together = (np.mean(probabilities, axis=0) > 0.5) == data.val.labels.numpy().astype(bool)
     registered = ""
     if config.register:
         registered = "makeup" + ("_quick" if config.quick else "_embedded" if data.embedded else "")
-    version = log_classifier(
-        run, model, data.val.classes, data.train.images.shape[-2:], data.val.images[:2], registered
-    )
+    version = log_classifier(run, model, data.val.classes, size, data.val.images[:2], registered, meta=meta)
     if version:
         champion = promote(registered, version, crossed, portraits.at(PLAIN["height"]).digest)
         run.set_tags({"registered": f"{registered} version {version}", "champion": champion})

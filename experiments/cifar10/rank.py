@@ -5,18 +5,21 @@
 
 On a CPU each network may train for the same `minutes`; how many images that is follows from its speed, measured first
 on ten seconds of real steps, and whose training took 10 % more or less is marked. On a GPU each sees the same number of
-epochs. Recipe, augmentation and batches are the same for all, none is tuned. Each network and seed is a child run with
-its curves; the last state is kept, so that validation chooses nothing and test is judged once. The table has accuracy,
-its spread over `seeds` and its 95 % interval, parameters, multiply-adds, training speed, latency and memory; networks
-that their answers on the same test images cannot tell apart share a rank. What diverges is told and has no rank.
+epochs. Recipe, augmentation and batches are the same for all, none is tuned. Dropout and stochastic depth, which some
+of them have for hundreds of epochs, are off under a budget of time, and the networks' own under one of epochs. Each
+network and seed is a child run with its curves; the last state is kept, so that validation chooses nothing and test is
+judged once. The table has accuracy, its spread over `seeds` and its 95 % interval, parameters, multiply-adds, training
+speed, latency and memory; networks that their answers on the same test images cannot tell apart share a rank. What
+diverges is told and has no rank.
 
 A budget of minutes ranks what learns fast on this machine; it says little about what the networks reach at full length.
-The column `elsewhere` has the best figures of public repositories after full trainings, for orientation.
+The column `elsewhere` has the best figures of public repositories after full trainings, for orientation. `-P models=`
+names other networks, such as shufflenet_v1_g3.
 
-`-P resume=true` continues a stopped ranking, within the network that was training.
+`-P resume=true` continues a stopped ranking, within the network that was training; what was judged is not judged again.
 
-Budget on two CPU cores: eleven times `minutes` for each seed, and half as much again for measuring and judging. On the
-stand-in, which ranks nothing, 0.2 minutes for each network at most.
+Budget on two CPU cores: eleven times `minutes` for each seed, and some minutes for each of the slower networks to judge
+15,000 images. On the stand-in, which ranks nothing, 0.2 minutes for each network at most.
 
 Result: no recorded run yet
 """
@@ -29,9 +32,10 @@ from itertools import product
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import torch
 from torch import nn
-from train import RECIPE, judge
+from train import RECIPE, answers_of, log_answers
 
 from cnnlab import plots
 from cnnlab.data.augment import Augmentation
@@ -40,12 +44,13 @@ from cnnlab.data.imageset import ImageSet
 from cnnlab.data.portions import Portions
 from cnnlab.errors import ConfigError
 from cnnlab.experiment import Experiment, Outcome, checkpoint_path, fingerprint, main
+from cnnlab.files import replacing
 from cnnlab.models.families import check_cifar, cifar_model, family
 from cnnlab.models.registry import model_settings
 from cnnlab.models.speednet import whitened
 from cnnlab.models.trace import trace
 from cnnlab.plots.ranking import accuracy_against_cost
-from cnnlab.reports.ranking import Conditions, Entry, kept_budget, ranking_table
+from cnnlab.reports.ranking import Conditions, Entry, kept_budget, ranking_table, ranks
 from cnnlab.reports.text_tables import percent
 from cnnlab.tracking import Run
 from cnnlab.training import Training, fit
@@ -63,6 +68,7 @@ ELSEWHERE = {
 SIZE = (32, 32)
 WARM_UP, TIMED = 2, 5  # steps before the speed is taken, and the first ones, from which follows how many more
 MEASURED = 10.0  # seconds of steps from which the speed is taken
+WATCHED = 1000  # validation images of the curves; all are judged at the end
 STAND_IN_MINUTES = 0.2
 
 
@@ -191,10 +197,11 @@ def summary(entries: list[Entry], under: Conditions, diverged: list[str]) -> str
     """The ranking in a few sentences."""
     words = [under.budget]
     if entries:
-        shown = percent(entries[0].figures["test_accuracy"], "seeds", 2)
+        first = entries[: ranks(entries).count(1)]  # those that the test images cannot tell from the best
+        shown = [f"{one.name}, {percent(one.figures['test_accuracy'], 'seeds', 2)}" for one in first]
         words.append(
-            f"First of {len(entries)}: {entries[0].name}, {shown} of {under.judged} test images ({under.pixels}); the "
-            "table is ranking.md."
+            f"First of {len(entries)}: {' and '.join(shown)} of {under.judged} test images ({under.pixels}); the table "
+            "is ranking.md."
         )
     if kept := kept_budget(entries, under.seconds):
         words.append(kept)
@@ -209,7 +216,7 @@ def rank_one(config: Config, data: Cifar10, name: str, child: Run) -> tuple[Entr
     Returns what was measured, None if its training diverged, and the files to remove when the ranking is complete.
     """
     torch.manual_seed(config.seed)
-    model = whitened(cifar_model(name, len(data.train.classes)), data.train.images)
+    model = whitened(network(config, name, len(data.train.classes)), data.train.images)
     stamp = fingerprint(replace(config, models=(name,)), data.digest)
     checkpoint = checkpoint_path(f"cifar10_rank_{name}", stamp, config.resume)
     plan = checkpoint.with_suffix(".json")
@@ -220,25 +227,41 @@ def rank_one(config: Config, data: Cifar10, name: str, child: Run) -> tuple[Entr
         return None, kept
     try:
         history = fit(
-            model, train, data.val, training, seed=config.seed, transform=config.augmentation, checkpoint=checkpoint,
-            fingerprint=stamp, title=name, on_epoch=lambda epoch, values: child.log_metrics(values, epoch),
+            model, train, data.val.subset(WATCHED), training, seed=config.seed, transform=config.augmentation,
+            checkpoint=checkpoint, fingerprint=stamp, title=name,
+            on_epoch=lambda epoch, values: child.log_metrics(values, epoch),
         ).history  # fmt: skip
     except FloatingPointError as error:
-        plan.write_text(json.dumps(told | {"diverged": str(error)}))
+        _write(plan, told | {"diverged": str(error)})
         child.set_tags({"diverged": error})
         return None, kept
     child.log_figure("curves", plots.learning_curves(history))
-    _, right = judge(child, model, data.test)
-    seconds = sum(epoch["epoch_seconds"] for epoch in history)
-    figures = {
-        "test_accuracy": float(right.mean()), "val_accuracy": history[-1]["val/accuracy"],
-        "parameters": float(sum(p.numel() for p in model.parameters())),
-        "multiply_adds": float(trace(model, SIZE).multiply_adds), "latency_ms": latency(model, data.val),
-        "train_images_per_second": len(train) * len(history) / seconds, "train_seconds": seconds,
-        "images_seen": float(len(train) * len(history)), "memory_mb": max(epoch["memory_mb"] for epoch in history),
-    }  # fmt: skip
+    if "answers" not in told:  # a ranking that is stopped later and resumed has them from here
+        told |= {"figures": measured(model, data, len(train), history)}
+        told |= {"answers": answers_of(model, data.test).tolist()}
+        _write(plan, told)
+    right = log_answers(child, np.array(told["answers"]), data.test)
+    figures = {"test_accuracy": float(right.mean()), **told["figures"]}
     child.log_metrics(figures)
     return Entry(name, {key: [value] for key, value in figures.items()}, right[None]), kept
+
+
+def network(config: Config, name: str, classes: int) -> nn.Module:
+    """A network as it is ranked; in minutes, without what keeps trainings of hundreds of epochs from overfitting."""
+    off = [key for key in ("dropout", "drop_path") if config.timed and key in model_settings(name)]
+    return cifar_model(name, classes, **dict.fromkeys(off, 0.0))
+
+
+def measured(model: nn.Module, data: Cifar10, portion: int, history: list[dict[str, float]]) -> dict[str, float]:
+    """What the table has of a trained network beside its answers on test; `portion` images are an epoch."""
+    seconds, seen = sum(epoch["epoch_seconds"] for epoch in history), float(portion * len(history))
+    return {
+        "val_accuracy": float((answers_of(model, data.val) == data.val.labels.numpy()).mean()),
+        "parameters": float(sum(p.numel() for p in model.parameters())),
+        "multiply_adds": float(trace(model, SIZE).multiply_adds), "latency_ms": latency(model, data.val),
+        "train_images_per_second": seen / seconds, "train_seconds": seconds, "images_seen": seen,
+        "memory_mb": max(epoch["memory_mb"] for epoch in history),
+    }  # fmt: skip
 
 
 def planned(config: Config, train: ImageSet, name: str, plan: Path) -> tuple[Any, Training]:
@@ -249,13 +272,13 @@ def planned(config: Config, train: ImageSet, name: str, plan: Path) -> tuple[Any
     if not (config.resume and plan.exists()):
         told = {}
         if config.timed:
-            told = {"images_per_second": training_speed(cifar_model(name, len(train.classes)), train, config)}
-        plan.parent.mkdir(parents=True, exist_ok=True)
-        plan.write_text(json.dumps(told))
+            told = {"images_per_second": training_speed(network(config, name, len(train.classes)), train, config)}
+        _write(plan, told)
     if not config.timed:
         return train, replace(config.training, epochs=config.epochs)
-    speed = json.loads(plan.read_text())["images_per_second"]
-    size = max(config.training.batch_size, round(speed * 60 * config.minutes / config.rounds))
+    speed, batch = json.loads(plan.read_text())["images_per_second"], config.training.batch_size
+    # whole batches: of a last one of a few images batch norm would take statistics that are no set's
+    size = batch * max(1, round(speed * 60 * config.minutes / config.rounds / batch))
     return Portions(train, size, config.seed), replace(config.training, epochs=config.rounds)
 
 
@@ -289,6 +312,11 @@ def latency(model: nn.Module, images: ImageSet, repetitions: int = 20) -> float:
         model(one).cpu()
         times.append(1000 * (time.perf_counter() - began))
     return statistics.median(times[3:])
+
+
+def _write(plan: Path, told: dict[str, Any]) -> None:
+    with replacing(plan) as partial:
+        partial.write_text(json.dumps(told))
 
 
 def _row(entry: Entry) -> dict[str, Any]:

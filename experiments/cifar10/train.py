@@ -17,6 +17,7 @@ Result: no recorded run yet
 """
 
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -36,7 +37,7 @@ from cnnlab.models.speednet import whitened
 from cnnlab.reports.classifier import log_classifier
 from cnnlab.reports.text_tables import percent
 from cnnlab.tracking import Run
-from cnnlab.training import Fit, Training, fit, predict
+from cnnlab.training import Fit, Training, fit
 from cnnlab.training.views import SINGLE_VIEW, Views, predict_views
 
 RECIPE = Training(
@@ -95,16 +96,18 @@ def run(config: Config, run: Run) -> Outcome:
     for seed in seeds:
         model, history = train_once(config, data, run, seed)
         for split in (data.val, data.test):
-            _, right = judge(run, model, split, _suffix(config, seed), config.views)
+            right = log_answers(run, answers_of(model, split, config.views), split, _suffix(config, seed))
             metrics[f"{split.split}_accuracy"].append(float(right.mean()))
         speeds = sorted(epoch["images_per_second"] for epoch in history.history)
         metrics["train_images_per_second"].append(speeds[len(speeds) // 2])
         if seed == config.seed:
             first = model
     log_classifier(run, first, data.train.classes, (32, 32), data.val.images[:2])
+    for seed in seeds:
+        _checkpoint(config, data, seed, resume=True)[0].unlink(missing_ok=True)
     parameters = sum(p.numel() for p in first.parameters())
     return Outcome(
-        metrics | {"parameters": float(parameters)},
+        metrics | {"parameters": float(parameters), "epochs": float(config.training.epochs)},
         f"{config.model} ({parameters / 1e6:.2f} million parameters): "
         f"{percent(metrics['test_accuracy'], 'seeds', 2)} of {len(data.test)} test images right ({data.pixels}), "
         f"epoch chosen on {len(data.val)} validation images"
@@ -122,10 +125,10 @@ def train_once(config: Config, data: Cifar10, run: Run, seed: int) -> tuple[nn.M
     train, augmentation = data.train, config.augmentation
     if config.alternate:
         train, augmentation = AlternatingFlips(train, seed), replace(augmentation, flip=0.0)
-    stamp = fingerprint(replace(config, seed=seed, seeds=1), data.digest)
+    checkpoint, stamp = _checkpoint(config, data, seed, config.resume)
     history = fit(
-        model, train, data.val, config.training, seed=seed, transform=augmentation,
-        checkpoint=checkpoint_path(f"cifar10_train_{config.model}", stamp, config.resume), fingerprint=stamp,
+        model, train, data.val, config.training, seed=seed, transform=augmentation, checkpoint=checkpoint,
+        fingerprint=stamp,
         on_epoch=lambda epoch, values: run.log_metrics({prefix + k: v for k, v in values.items()}, epoch),
         title=f"{config.model} seed {seed}",
     )  # fmt: skip
@@ -134,19 +137,23 @@ def train_once(config: Config, data: Cifar10, run: Run, seed: int) -> tuple[nn.M
     return model, history
 
 
-def judge(
-    run: Run, model: nn.Module, split: ImageSet, suffix: str = "", views: Views = SINGLE_VIEW
-) -> tuple[torch.Tensor, np.ndarray]:
-    """Logits (N, 10) on a split, probabilities if there are several views, and what is recognised, bool (N,).
+def answers_of(model: nn.Module, split: ImageSet, views: Views = SINGLE_VIEW) -> np.ndarray:
+    """The class that each image is taken for, int64 (N,)."""
+    return predict_views(model, split, views)[0].argmax(1).numpy()
 
-    The confusion matrix is stored, and precision, recall and F1 of every class.
-    """
-    outputs, labels = predict(model, split) if views == SINGLE_VIEW else predict_views(model, split, views)
-    answers = outputs.argmax(1)
-    report = classification_report(labels.numpy(), answers.numpy(), split.classes)
+
+def log_answers(run: Run, answers: np.ndarray, split: ImageSet, suffix: str = "") -> np.ndarray:
+    """Store the confusion matrix, and precision, recall and F1 of every class; which images are right, bool (N,)."""
+    labels = split.labels.numpy()
+    report = classification_report(labels, answers, split.classes)
     run.log_figure(f"confusion_{split.split}{suffix}", plots.confusion_matrix(report.confusion, split.classes))
     run.log_text(f"classification_{split.split}{suffix}.md", report.table() + "\n")
-    return outputs, (answers == labels).numpy()
+    return answers == labels
+
+
+def _checkpoint(config: Config, data: Cifar10, seed: int, resume: bool) -> tuple[Path, str]:
+    stamp = fingerprint(replace(config, seed=seed, seeds=1), data.digest)
+    return checkpoint_path(f"cifar10_train_{config.model}", stamp, resume), stamp
 
 
 def _suffix(config: Config, seed: int) -> str:

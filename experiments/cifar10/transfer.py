@@ -4,10 +4,11 @@
 
 One backbone with ImageNet weights, five ways to use it. As a fixed feature extractor only the last layer is trained;
 then the last blocks as well; then all layers, earlier ones at a fraction of the rate; then staged unfreezing, which
-starts with the head and adds one group of layers after another; at last the same network from random weights. All
-see the same images, enlarged to a size that the weights know, in the same number of epochs, each as a child run. The
-picture is accuracy on validation against seconds of training, since what is frozen costs less. The last epoch is kept,
-so that validation chooses nothing; each network is judged once on test.
+starts with the head and adds one group of layers after another, at a rate that falls linearly, since a single cycle
+would be all but over when the last groups have their turn (five epochs reach all groups but the stem); at last the same
+network from random weights. All see the same images, enlarged to a size that the weights know, in the same number of
+epochs, each as a child run. The picture is accuracy on validation against seconds of training, since what is frozen
+costs less. The last epoch is kept, so that validation chooses nothing; each network is judged once on test.
 
 Budget on two CPU cores, 5,000 training images at 96x96, 5 epochs: half an hour. `-P resume=true` continues.
 
@@ -20,7 +21,7 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
-from train import judge
+from train import answers_of, log_answers
 
 from cnnlab import plots
 from cnnlab.data.augment import Augmentation
@@ -39,7 +40,7 @@ SCENARIOS: dict[str, dict[str, Any]] = {
     "fixed features": {"trained_groups": 1, "lr": 3e-3},
     "last blocks": {"trained_groups": 2},
     "all layers": {"lr_factors": (1.0, 0.3, 0.1)},
-    "staged unfreezing": {"unfreeze_every": 1, "lr_factors": (1.0, 0.3, 0.1)},
+    "staged unfreezing": {"unfreeze_every": 1, "lr_factors": (1.0, 0.3, 0.1), "schedule": "linear"},
     "from random weights": {},
 }
 """What differs between the five: which layer groups train when, and how fast."""
@@ -107,7 +108,7 @@ def run(config: Config, run: Run) -> Outcome:
                 checkpoint=checkpoint, fingerprint=stamp,
                 on_epoch=lambda epoch, values, child=child: child.log_metrics(values, epoch),
             ).history  # fmt: skip
-            _, right = judge(child, model, test)
+            right = log_answers(child, answers_of(model, test), test)
             seconds = np.cumsum([epoch["epoch_seconds"] for epoch in history])
             child.log_metrics({"test_accuracy": float(right.mean()), "train_seconds": float(seconds[-1])})
         if name == next(iter(SCENARIOS)):
@@ -125,7 +126,7 @@ def run(config: Config, run: Run) -> Outcome:
     metrics = {}
     for row in rows:
         key = row["name"].replace(" ", "_")
-        metrics |= {f"test_accuracy_{key}": float(row["right"].mean()), f"train_seconds_{key}": row["seconds"]}
+        metrics |= {f"test_accuracy_{key}": float(row["right"].mean()), f"seconds_{key}": row["seconds"]}
     ways = ", ".join(f"{r['name']} {100 * r['right'].mean():.1f} % ({r['seconds']:.0f} s)" for r in rows)
     return Outcome(
         metrics,

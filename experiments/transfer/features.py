@@ -1,6 +1,6 @@
 """Features put to use: a linear SVM, image retrieval and clusters on what a frozen network sees in any image folder.
 
-    mlflow run . -e features_explore -P data=DIR                              # class folders, with or without splits
+    mlflow run . -e features_explore -P data=DIR      # class folders, with or without splits; or one heap of pictures
     mlflow run . -e features_explore -P data=DIR -P backbone=alexnet -P size=224
     mlflow run . -e features_explore -P data=DIR -P model=RUN_ID              # the features of a network of your own
 
@@ -8,7 +8,8 @@ Every image goes through the backbone once; the input of its last layer is the i
 a linear support vector machine (standardised features, C by cross-validation on train), judged on val, or by 5-fold
 cross-validation where there is no val; retrieval by cosine (precision at 1, 5 and 10; a contact sheet with right
 neighbours framed green and wrong ones red), val asking train, or every image asking all others; k-means with as many
-clusters as classes, its agreement with the classes, and a picture of the plane.
+clusters as classes, its agreement with the classes, the pictures of each cluster, and the plane. Of pictures without
+classes there is retrieval without a verdict, and `clusters` clusters.
 
 Budget on two CPU cores: 2,400 portraits at 160x160 with efficientnet_lite0, about two minutes.
 
@@ -32,11 +33,11 @@ from sklearn.metrics import confusion_matrix
 from tqdm import tqdm
 
 from cnnlab import plots
-from cnnlab.data.folders import load_image_folder
+from cnnlab.data.folders import load_image_folder, load_pictures
 from cnnlab.data.imageset import ImageSet
 from cnnlab.data.makeup import load_makeup
 from cnnlab.data.picture_tree import read_tree
-from cnnlab.errors import ConfigError
+from cnnlab.errors import ConfigError, DataError
 from cnnlab.evaluation.clustering import agreement, k_means, project
 from cnnlab.evaluation.comparison import wilson_interval
 from cnnlab.evaluation.linear import cross_validated, fit_linear_svm
@@ -72,11 +73,13 @@ class Config(Experiment):
     """height and width in pixels that the images are brought to"""
     per_class: int = 1000
     """most images of each class and split, spread evenly over its files"""
+    clusters: int = 0
+    """of k-means; 0 is as many as there are classes, and 8 without classes"""
     projection: Literal["tsne", "pca"] = "tsne"
     """how the features come onto a plane"""
 
     def __post_init__(self) -> None:
-        for name, lowest in (("size", 32), ("per_class", 2)):
+        for name, lowest in (("size", 32), ("per_class", 2), ("clusters", 0)):
             if getattr(self, name) < lowest:
                 raise ConfigError(f"{name} must be at least {lowest}, not {getattr(self, name)}.")
 
@@ -94,24 +97,31 @@ def run(config: Config, run: Run) -> Outcome:
     features = [embed_once(config, run, model, part, origin) for part in parts]
     judged, vectors = parts[-1], features[-1]
     gallery = (features[0], train) if val else None
-    metrics, told = classify(config, run, train, features[0], val, vectors)
+    metrics, told, kind = {}, "There are no classes, so that nothing is called right or wrong.", "a heap of pictures"
+    if len(train.classes) > 1:
+        kind = f"{len(train.classes)} classes"
+        metrics, told = classify(config, run, train, features[0], val, vectors)
     found, words = retrieve(run, judged, vectors, gallery)
     grouped, agrees = cluster(config, run, judged, vectors)
     return Outcome(
         metrics | found | grouped,
-        f"{train.name}, {len(train.classes)} classes, features of {origin[0]} ({vectors.shape[1]} numbers). {told} "
-        f"{words} {agrees}",
+        f"{train.name}, {kind}, features of {origin[0]} ({vectors.shape[1]} numbers). {told} {words} {agrees}",
         [config.seed], note=origin[1],
     )  # fmt: skip
 
 
 def load_splits(config: Config) -> tuple[ImageSet, ImageSet | None]:
-    """Training images and, where the folder has such a split, held-out ones (val before test)."""
+    """Training images and, where the folder has such a split, held-out ones (val before test); or one heap."""
     size = (config.size, config.size)
     if config.data == "embedded":
         splits = load_makeup("embedded", size, config.quick, config.seed)
         return splits.train, splits.val
-    tree = read_tree(config.data, "class")
+    tree = read_tree(config.data)
+    if tree.target != "class":
+        paths = tree.paths[:: -(-len(tree.paths) // config.per_class)]
+        if len(paths) < 3:
+            raise DataError(f"{tree.root}: {len(paths)} pictures only; neighbours and clusters need three at least.")
+        return load_pictures(paths, size, tree.root.name), None
     places = {name: tree.root / name for name in tree.split_names} if tree.split_names != ("all",) else {
         "train": tree.root
     }  # fmt: skip
@@ -185,7 +195,8 @@ def classify(
         how = f"in {len(scores)}-fold cross-validation"
     else:
         machine = fit_linear_svm(features, train.labels.numpy(), config.seed)
-        run.log_metrics({"svm_c": machine.best_params_["svm__C"], "train_svm_cv_accuracy": machine.best_score_})
+        chosen = {"svm_c": machine.best_params_["svm__C"], "train_svm_best_cv_accuracy": machine.best_score_}
+        run.log_metrics(chosen)
         predicted, truth, count = machine.predict(vectors), val.labels.numpy(), len(val)
         name, how = f"{val.split}_svm_accuracy", f"on {val.split}"
     accuracy = float((predicted == truth).mean())
@@ -202,16 +213,20 @@ def retrieve(
     """Precision at k and the contact sheet."""
     asked = gallery[1] if gallery else judged
     indices, similarities = nearest_neighbours(vectors, gallery[0] if gallery else None, max(KS))
-    labels, truth = asked.labels.numpy(), judged.labels.numpy()
-    precision = precision_at(labels[indices], truth, KS)
-    chance = chance_precision(truth, labels if gallery else None)
+    labels, truth, several = asked.labels.numpy(), judged.labels.numpy(), len(judged.classes) > 1
     rows = _queries(truth, QUERIES)
-    names = np.array(judged.classes)
+    names = np.array(judged.classes)[labels] if several else np.array(asked.names)
+    own = np.array(judged.classes)[truth] if several else names
     run.log_figure("retrieval", retrieval_sheet(
-        judged.images[rows].numpy(), names[truth[rows]], asked.images[indices[rows]].numpy(),
-        names[labels[indices[rows]]], labels[indices[rows]] == truth[rows, None], similarities[rows],
+        judged.images[rows].numpy(), own[rows], asked.images[indices[rows]].numpy(), names[indices[rows]],
+        labels[indices[rows]] == truth[rows, None] if several else None, similarities[rows],
         f"{judged.split} asks {asked.split if gallery else 'all others'}",
     ))  # fmt: skip
+    if not several:
+        near = float(similarities[:, 0].mean())
+        return {f"{judged.split}_nearest_similarity": near}, f"Retrieval: the nearest has a cosine of {near:.2f}."
+    precision = precision_at(labels[indices], truth, KS)
+    chance = chance_precision(truth, labels if gallery else None)
     figures = {f"{judged.split}_precision_at_{k}": value for k, value in precision.items()}
     said = ", ".join(f"{value:.1%} at {k}" for k, value in precision.items())
     figures[f"{judged.split}_precision_by_chance"] = chance
@@ -221,16 +236,21 @@ def retrieve(
 def cluster(
     config: Config, run: Run, judged: ImageSet, vectors: np.ndarray
 ) -> tuple[dict[str, float | list[float]], str]:
-    """k-means with as many clusters as classes, its agreement with them, and the plane."""
-    truth = judged.labels.numpy()
-    clusters = k_means(vectors, len(judged.classes), config.seed)
-    scores = agreement(truth, clusters)
+    """k-means, its agreement with the classes, the pictures of each cluster, and the plane."""
+    truth, several = judged.labels.numpy(), len(judged.classes) > 1
+    count = min(config.clusters or (len(judged.classes) if several else 8), len(truth))
+    clusters = k_means(vectors, count, config.seed)
+    names = [f"cluster {number}" for number in range(count)]
+    run.log_figure("clusters", plots.class_grid(judged.images, torch.from_numpy(clusters), names))
+    scores = agreement(truth, clusters) if several else {}
     rows = np.sort(np.random.default_rng(config.seed).permutation(len(truth))[:_MAPPED])
     plane = project(vectors[rows], config.projection, config.seed)
-    said = f"adjusted Rand {scores['adjusted_rand']:.2f}, NMI {scores['nmi']:.2f}"
-    title = f"{judged.name}, {judged.split}: {len(rows)} images by {config.projection}; k-means and classes: {said}"
+    said = f"k-means: {count} clusters"
+    if several:
+        said += f"; against the classes adjusted Rand {scores['adjusted_rand']:.2f}, NMI {scores['nmi']:.2f}"
+    title = f"{judged.name}, {judged.split}: {len(rows)} images by {config.projection}\n{said}"
     run.log_figure("plane", embedding_map(plane, truth[rows], clusters[rows], judged.classes, title))
-    return {f"{judged.split}_{k}": v for k, v in scores.items()}, f"k-means against the classes: {said}."
+    return {f"{judged.split}_{k}": v for k, v in scores.items()}, f"{said}."
 
 
 def _queries(labels: np.ndarray, count: int) -> np.ndarray:

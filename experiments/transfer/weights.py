@@ -43,6 +43,8 @@ class Config(Experiment):
         if unknown or not self.names:
             wrong = f"'{unknown[0]}' has no pretrained weights" if unknown else "networks is empty"
             raise ConfigError(f"{wrong}. There are some for {', '.join(known)}.")
+        if self.weights == "torchvision" and (absent := [name for name in self.names if name not in TORCHVISION]):
+            raise ConfigError(f"weights=torchvision: it has none for {absent[0]}; name others by networks=.")
 
     @property
     def names(self) -> list[str]:

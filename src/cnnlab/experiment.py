@@ -24,8 +24,10 @@ from cnnlab.errors import ConfigError, UserError
 from cnnlab.reports.records import Record, aggregate, write_record
 from cnnlab.tracking import Run, close_dead_runs, open_store
 from cnnlab.tracking.provenance import code_revision, environment, hardware
+from cnnlab.training.checkpoint import resumed_since
 
 CHECKPOINTS = Path("mlruns/checkpoints")
+RESUMED = "stopped and resumed: the seconds are those of the last part alone"
 C = TypeVar("C", bound="Experiment")
 
 
@@ -73,6 +75,9 @@ def main(
     except UserError as error:
         print(f"{entry_point}: {error}", file=sys.stderr)
         sys.exit(2)
+    except FloatingPointError as error:
+        print(f"{entry_point}: {error}. A lower training.lr, or training.clip_grad, may keep it.", file=sys.stderr)
+        sys.exit(2)
 
 
 def execute(
@@ -98,10 +103,12 @@ def execute(
         run.log_text("environment.txt", environment())
         try:
             outcome = experiment(config, run)
-        except UserError as error:
+        except (UserError, FloatingPointError) as error:
             run.set_tags({"error": error})
             raise
         seconds = time.time() - run.began
+        if run.resumed or resumed_since(run.began):
+            outcome.note = "; ".join(filter(None, (outcome.note.rstrip("."), RESUMED)))
         figures = aggregate(_lists(outcome.metrics))
         spreads = {f"{name}_std": m["std"] for name, m in figures.items() if m["n"] > 1}
         run.log_metrics({"seconds": seconds, **{name: m["mean"] for name, m in figures.items()}, **spreads})
@@ -199,10 +206,16 @@ def fingerprint(config: Any, data_digest: str = "") -> str:
 
 
 def checkpoint_path(entry_point: str, stamp: str, resume: bool) -> Path:
-    """Where a run with this fingerprint keeps its checkpoint; an earlier one is removed unless it is to be resumed."""
+    """Where a run with this fingerprint keeps its checkpoint; an earlier one is removed unless it is to be resumed.
+
+    Says so where there is none to resume but others are: with one setting changed, hours of work would begin anew.
+    """
     path = CHECKPOINTS / entry_point / f"{stamp}.pt"
-    if not resume and int(os.environ.get("RANK", 0)) == 0:
-        path.unlink(missing_ok=True)
+    if int(os.environ.get("RANK", 0)) == 0:
+        if not resume:
+            path.unlink(missing_ok=True)
+        elif not path.exists() and any(path.parent.glob("*.pt")):
+            print(f"resume=true: {path.parent} has none of these settings and data; this training starts at epoch 1.")
     return path
 
 

@@ -99,6 +99,7 @@ def search(
         else optuna.pruners.NopPruner()
     )
     done = count_finished(study)
+    run.resumed = run.resumed or done > 0
     print(f"Study {study.study_name}: {done} of {settings.trials} trials are finished.", flush=True)
 
     def one_trial(trial: Trial) -> float:

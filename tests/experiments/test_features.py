@@ -53,6 +53,27 @@ def test_one_split_is_judged_by_cross_validation(explore, tmp_path, monkeypatch)
     assert outcome.metrics["train_precision_by_chance"] == pytest.approx(5 / 11), "a query cannot find itself"
 
 
+def test_a_heap_of_pictures_is_searched_and_clustered(explore, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    colours(tmp_path / "paint", 6)
+    heap = tmp_path / "heap"
+    heap.mkdir()
+    for path in (tmp_path / "paint").rglob("*.png"):
+        path.rename(heap / f"{path.parent.name}_{path.name}")
+    kept = {}
+    run = Run.inactive()
+    monkeypatch.setattr(run, "log_figure", lambda name, figure: kept.update({name: figure}))
+    outcome = explore.run(settings(explore, data="heap", clusters=2), run)
+    assert set(outcome.metrics) == {"all_nearest_similarity"} and outcome.metrics["all_nearest_similarity"] > 0.9
+    assert "2 clusters" in outcome.summary and "no classes" in outcome.summary
+    titles = [axes.get_title() for axes in kept["retrieval"].axes]
+    assert sum("blue_" in title for title in titles) == sum("red_" in title for title in titles) > 0
+    for path in sorted(heap.iterdir())[2:]:
+        path.unlink()
+    with pytest.raises(DataError, match="2 pictures only"):
+        explore.run(settings(explore, data="heap"), Run.inactive())
+
+
 def test_a_committee_embeds_by_its_network(explore, tmp_path):
     network, machine = build_model("squeezenet1_1", 2), build_model("backbone_machine", 2, size=(64, 64), grid=(2, 2))
     save_model(tmp_path / "both.pt", committee_of([network, machine]), {})

@@ -14,7 +14,7 @@ from cnnlab.models.kernel_machine import Committee, KernelMachine, trained_netwo
 from cnnlab.models.saved import load_model
 from cnnlab.reports.makeup import read_predictions
 from cnnlab.tracking.models import model_file
-from cnnlab.training.views import predict_views
+from cnnlab.training.views import Views, predict_views
 
 
 @pytest.fixture
@@ -33,6 +33,8 @@ def test_unfit_settings_are_refused_in_a_sentence(study):
         study.Config(search_folds=6)
     with pytest.raises(ConfigError, match="seeds must be at least 1"):
         study.Config(seeds=0)
+    with pytest.raises(ConfigError, match="weights=torchvision: it has none for EfficientNet-Lite"):
+        study.Config(weights="torchvision")
 
 
 def test_the_stored_committee_gives_the_recorded_probabilities(study, store):
@@ -49,6 +51,7 @@ def test_the_stored_committee_gives_the_recorded_probabilities(study, store):
     assert isinstance(model, Committee) and isinstance(model.members[1], KernelMachine)
     assert type(trained_network(model)) is type(load_model(model_file(run.info.run_id, "network.pt"))[0])
     val = load_makeup("embedded", tuple(meta["size"]), True, config.seed).val
+    assert Views.of(meta) == config.views == Views(zooms=(0.93,)), "whoever loads it looks as it was judged"
     network, machine = (predict_views(member, val, config.views)[0] for member in model.members)
     path = mlflow.artifacts.download_artifacts(run_id=run.info.run_id, artifact_path="predictions.csv")
     with open(path, encoding="utf-8") as file:

@@ -23,5 +23,10 @@ def test_layers_of_vgg16():
     assert [layers[index].output[:2] for index in poolings] == [(64, 112), (128, 56), (256, 28), (512, 14), (512, 7)]
 
 
+@pytest.mark.parametrize("name", ["vgg11", "vgg16_bn"])
+def test_runs_and_learns(name):
+    paper_checks.assert_runs_and_learns(name, stem="cifar")
+
+
 def test_the_module_tells_its_paper():
     paper_checks.assert_tells_its_paper(vgg)

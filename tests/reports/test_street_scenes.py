@@ -95,6 +95,15 @@ def test_borders(near, whole, words):
     assert "less than 1 px" in text and "less than 20 px" in text and words in text
 
 
+def test_the_width_of_the_largest_gain_is_named_and_a_narrower_one_that_disagrees():
+    shifts = (0, 0.002, -0.002)
+    bands = [[[FULL + add + s / 2 for add in gains] for s in shifts] for gains in ((0.01, 0.09, 0.05), (0, 0, 0))]
+    text = skip_connections(
+        network("fcn8s", seeds(FULL + 0.04, *shifts), bands[0]), network("fcn32s", seeds(FULL, *shifts), bands[1])
+    )
+    assert "At less than 5 px from a border" in text and "At less than 1 px it is not" in text
+
+
 def test_networks_that_cannot_be_compared():
     three = network("fcn8s", [0.9], classes=THREE_CLASS_NAMES, sizes=torch.tensor([100, 500, 50]))
     with pytest.raises(ValueError, match="fcn8s and fcn32s cannot be compared: they differ in classes"):

@@ -4,6 +4,7 @@ import mlflow
 import pytest
 import torch
 
+from cnnlab.data.download import file_sha256
 from cnnlab.errors import ConfigError
 from cnnlab.models.pretrained import pretrained_model
 from cnnlab.models.saved import load_model
@@ -41,6 +42,11 @@ def test_a_classifier_and_the_origin_of_its_weights_come_back_from_run_and_regis
     with start() as trial:  # without an example the file alone
         assert log_classifier(trial, model, ("no", "yes"), (64, 48)) is None
     assert [a.path for a in mlflow.MlflowClient().list_artifacts(trial.id)] == ["model.pt"]
+
+    with start() as user:  # a run that uses a network says which one
+        path = model_file("makeup")
+    told = mlflow.get_run(user.id).data.tags["loaded.model.pt"]
+    assert told == f"makeup, SHA-256 {file_sha256(path)}"
 
 
 def test_a_file_is_its_own_name_and_what_does_not_exist_is_named(store):

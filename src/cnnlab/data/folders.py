@@ -119,14 +119,29 @@ def load_image_folder(
     if limit:
         files = {key: of_class[:: -(-len(of_class) // limit)] for key, of_class in files.items()}
     jobs = [(path, label) for label, of_class in enumerate(files.values()) for path in of_class]
-    pixels = torch.empty((len(jobs), 3, *size), dtype=torch.uint8)
-
-    def read(index: int) -> None:
-        image = resize_image(read_image(jobs[index][0]), size, fit)
-        pixels[index] = torch.from_numpy(image).permute(2, 0, 1)
-
-    map_threads(read, range(len(jobs)), title=f"reading {split}")
+    pixels = _read_all([path for path, _ in jobs], size, fit, f"reading {split}")
     return ImageSet(
         pixels, torch.tensor([label for _, label in jobs]), tuple(files), name or Path(folder).resolve().name, split,
         [f"{path.parent.name}/{path.name}" for path, _ in jobs],
     )  # fmt: skip
+
+
+def load_pictures(paths: Sequence[Path], size: tuple[int, int], name: str, fit: Fitting = "stretch") -> ImageSet:
+    """These files at one size, as the split `all` with the single class `pictures`.
+
+    Raises:
+        DataError: there is none, or one that cannot be read.
+    """
+    pixels = _read_all(paths, size, fit, "reading pictures")
+    labels = torch.zeros(len(paths), dtype=torch.long)
+    return ImageSet(pixels, labels, ("pictures",), name, "all", [path.name for path in paths])
+
+
+def _read_all(paths: Sequence[Path], size: tuple[int, int], fit: Fitting, title: str) -> torch.Tensor:
+    pixels = torch.empty((len(paths), 3, *size), dtype=torch.uint8)
+
+    def read(index: int) -> None:
+        pixels[index] = torch.from_numpy(resize_image(read_image(paths[index]), size, fit)).permute(2, 0, 1)
+
+    map_threads(read, range(len(paths)), title=title)
+    return pixels

@@ -95,7 +95,7 @@ def read_tree(folder: str | os.PathLike[str], target: str = "auto") -> PictureTr
     if tree.target == target or target == "auto":
         return tree
     if target == "class":
-        raise DataError(f"{root}: target=class, but there are no class folders; leave target at auto.")
+        raise DataError(f"{root}: no class folders, which are needed here; sort the pictures into one for each class.")
     if len(tree.split_names) < 2:
         raise DataError(f"{root}: target=split, but there are no two split folders such as train/ and val/.")
     return replace(tree, labels=tree.splits, classes=tree.split_names, target="split")

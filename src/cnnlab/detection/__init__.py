@@ -3,7 +3,7 @@
 The lecture's building blocks, each alone: iou.py (IoU, GIoU), regression.py (the four functions of a box and their
 inverse), anchors.py (reference boxes, who is to find what), nms.py (suppression step by step, and soft), roi.py
 (pooling and align). The sliding window: boxes.py (where a cell looks), pyramid.py (the sizes at which an image is
-searched), loss.py (the loss of a map of cells). The second stage on its proposals: rcnn.py, `SecondStage`.
+searched), loss.py (the loss of a map of cells). The second stage on its proposals: rcnn.py, `RCNN`.
 """
 
 from cnnlab.detection.anchors import anchor_grid, assign, base_anchors

@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from cnnlab.errors import ConfigError
+from cnnlab.models.fcn import backbone_settings
 from cnnlab.models.registry import build_model, register_model
 
 COMPOSED = ("backbone_machine", "patch_machine", "committee")
@@ -34,7 +35,7 @@ class BackboneMaps(nn.Module):
 
     def __init__(self, backbone: str, size: tuple[int, int], grid: tuple[int, int]) -> None:
         super().__init__()
-        self.backbone = build_model(backbone, num_classes=1000).eval()
+        self.backbone = build_model(backbone, num_classes=1000, **backbone_settings(backbone)).eval()
         if not hasattr(self.backbone, "pyramid_channels"):
             raise ConfigError(f"A kernel machine needs a backbone with a pyramid of maps, which {backbone} has not.")
         self.backbone.requires_grad_(False)

@@ -17,16 +17,16 @@ _MOST_NAMES = 24  # a legend with more is longer than the figure
 
 def retrieval_sheet(
     queries: np.ndarray, query_names: Sequence[str], neighbours: np.ndarray, neighbour_names: Sequence[Sequence[str]],
-    right: np.ndarray, similarities: np.ndarray, title: str = "",
+    right: np.ndarray | None, similarities: np.ndarray, title: str = "",
 ) -> Figure:  # fmt: skip
     """One row for each query: the query, then its nearest neighbours, framed green (its class) or red (another).
 
     Args:
         queries: uint8 (Q, 3, H, W).
-        query_names: Q class names.
+        query_names: Q class names; of pictures without classes, their own.
         neighbours: uint8 (Q, K, 3, H, W), nearest first.
         neighbour_names: class names of the neighbours, Q x K; written above the wrong ones.
-        right: bool (Q, K).
+        right: bool (Q, K); None where there are no classes.
         similarities: cosine (Q, K).
         title: a line above all.
 
@@ -40,16 +40,19 @@ def retrieval_sheet(
     height = width * queries.shape[2] / queries.shape[3] + 0.3
     figure = new_figure(width * (shown + 1) + 0.4, height * count + 0.6)
     grid = figure.subplots(count, shown + 1, squeeze=False)
-    hits = int(right.sum())
-    figure.suptitle(f"{title}\nfirst column: the query; {hits} of {right.size} neighbours are of its class".strip(),
-                    fontsize=11)  # fmt: skip
+    hits = "" if right is None else f"; {int(right.sum())} of {right.size} neighbours are of its class"
+    figure.suptitle(f"{title}\nfirst column: the query{hits}".strip(), fontsize=11)
     for row, axes in enumerate(grid):
         picture(axes[0]).imshow(queries[row].transpose(1, 2, 0))
         axes[0].set_title(shorten(query_names[row], 16), fontsize=8, fontweight="bold")
         for column, place in enumerate(axes[1:]):
             picture(place).imshow(neighbours[row, column].transpose(1, 2, 0))
+            name = f" {shorten(neighbour_names[row][column], 12)}"
+            if right is None:
+                place.set_title(f"{similarities[row, column]:.2f}{name}", fontsize=7)
+                continue
             hit = bool(right[row, column])
-            told = "" if hit else f" {shorten(neighbour_names[row][column], 12)}"
+            told = "" if hit else name
             place.set_title(f"{similarities[row, column]:.2f}{told}", fontsize=7, color="black" if hit else VERMILION)
             place.add_patch(Rectangle(
                 (0, 0), 1, 1, transform=place.transAxes, fill=False, linewidth=4, clip_on=False,
@@ -61,7 +64,7 @@ def retrieval_sheet(
 def embedding_map(
     plane: np.ndarray, labels: np.ndarray, clusters: np.ndarray, classes: Sequence[str], title: str = ""
 ) -> Figure:
-    """The images as points on a plane, coloured by class (left) and by cluster (right).
+    """The images as points on a plane, coloured by class (left) and by cluster (right); of one class, by cluster alone.
 
     Args:
         plane: (N, 2).
@@ -70,12 +73,14 @@ def embedding_map(
         classes: names.
         title: a line above both.
     """
-    figure = new_figure(12.0, 6.2)
-    left, right = figure.subplots(1, 2)
+    several = len(classes) > 1
+    figure = new_figure(12.0 if several else 6.5, 6.2)
+    *left, right = np.ravel(figure.subplots(1, 1 + several))
     if title:
         figure.suptitle(title, fontsize=12)
     names = [f"cluster {number}" for number in range(int(clusters.max()) + 1)]
-    for axes, groups, of, kind in ((left, labels, classes, "classes"), (right, clusters, names, "clusters")):
+    panels = [(axes, labels, classes, "classes") for axes in left] + [(right, clusters, names, "clusters")]
+    for axes, groups, of, kind in panels:
         colours = _FEW if len(of) <= len(_FEW) else colormaps["turbo"](np.linspace(0.03, 0.97, len(of)))
         size = float(np.clip(6000 / len(plane), 4, 40))
         for index, name in enumerate(of):

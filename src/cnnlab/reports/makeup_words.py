@@ -130,8 +130,8 @@ def discuss_improvement(
         f"{_points(network - once)} points{partner}. The networks of all seeds together have "
         f"{100 * metrics['val_seeds_together_accuracy']:.1f} %, which is another method and not the figure above.",
         f"The trials were judged on {held_out} held-out training portraits, where the best had {100 * crossed:.1f} %. "
-        f"{_gap(crossed, accuracies, held_out, count)} `comparison.md` says which single change gained how "
-        "much. The label itself is a matter of opinion: on all of "
+        f"{_gap(crossed, accuracies, held_out, count)} `comparison.md` sets the trials side by side, each with "
+        "the 95 % interval of its gain over the plain one. The label itself is a matter of opinion: on all of "
         "CelebA published networks reach 89.6 to 92.5 %.",
     ]  # fmt: skip
     return "\n\n".join(lines) + "\n"
@@ -208,8 +208,8 @@ def _what_changed(measured: Mapping[str, Measured], questions: tuple[str, ...]) 
             else:
                 meaning = "the two lie together"
             parts.append(
-                f"ends with {last['train/accuracy']:.1%} on train (augmented) and {last['val/accuracy']:.1%} on val: "
-                f"{meaning}"
+                f"ends with {last['train/accuracy']:.1%} on train (augmented) and {last['val/accuracy']:.1%} on val"
+                f"{' with its first seed' * (one.seeds > 1)}: {meaning}"
             )
         if parts:
             lines.append(f"{question} ({title(one)}) " + "; it ".join(parts) + ".")

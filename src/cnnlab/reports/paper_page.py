@@ -150,6 +150,7 @@ def _reach(evidence: Evidence) -> str:
         f"for all, tuned for none; pixels: {one.pixels}; "
     )
     text += "one seed, so that another may change neighbours' places." if seeds == 1 else f"up to {seeds} seeds."
+    text += " They go by accuracy alone; the run's ranking.md says between which networks a difference is shown."
     return text + " They rank what this budget makes of the networks, not what they reach at full length."
 
 

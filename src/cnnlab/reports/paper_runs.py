@@ -224,8 +224,11 @@ def _of_record(record: Record, model: str, suffix: str) -> Measured | None:
         return None
     figures = {k: record.metrics[k + suffix]["mean"] for k in FIGURES if k + suffix in record.metrics}
     accuracy = record.metrics[f"test_accuracy{suffix}"]
-    seconds = figures.get("train_seconds")
-    budget = f"{seconds:.0f} s of training" if seconds else "as its command says"
+    budget = "as its command says"
+    if "train_seconds" in figures:
+        budget = f"about {figures['train_seconds']:.0f} s of training (last state judged)"
+    elif "epochs" in record.metrics:
+        budget = f"{record.metrics['epochs']['mean']:.0f} epochs (the best on validation judged)"
     return Measured(
         model, f"results/{record.entry_point}.json", accuracy["mean"], accuracy["std"], tuple(record.seeds),
         record.data["splits"].get("test", TEST_IMAGES), figures, budget, record.note or "official",

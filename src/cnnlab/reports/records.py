@@ -38,7 +38,7 @@ class Record:
         seeds: one per repetition.
         metrics: name -> `mean`, `std` (of the sample; 0 where n is 1) and `n`; the name begins with the split,
             such as `test_ap50`. See `aggregate`.
-        seconds: wall time of the whole run.
+        seconds: wall time; of a run that was stopped and resumed, of its last part, which the note then says.
         note: what a reader of the figures must know, such as weights that were not complete.
     """
 
@@ -201,4 +201,4 @@ def _is_count(value: Any) -> bool:
 
 
 def _rounded(value: float, digits: int = _DIGITS) -> float:
-    return float(f"{value:.{digits}g}")
+    return float(value) if float(value).is_integer() else float(f"{value:.{digits}g}")  # a count is exact

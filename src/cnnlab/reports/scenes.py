@@ -119,13 +119,14 @@ def run_scenes(config: SceneConfig, run: Run, data: CamVid, labelled: SceneSet |
     run.log_text("figures.md", figures_table(combined, data))
     return Outcome(
         combined, summary_of(config, combined, data), [one["seed"] for one in numbers["seeds"]],
-        variant="" if config.backbone == BACKBONE else config.backbone, note=note_of(numbers),
+        variant="" if config.backbone == BACKBONE else config.backbone, note=note_of(numbers, config.inference),
     )  # fmt: skip
 
 
-def note_of(numbers: dict[str, Any]) -> str:
-    """What a reader of the figures must know: that weights were not complete."""
-    return "" if numbers["weights_complete"] else numbers["weights"]
+def note_of(numbers: dict[str, Any], inference: Inference) -> str:
+    """What a reader of the figures must know: from how many views they are, and that weights were not complete."""
+    views = "" if inference == SINGLE_VIEW else f"probabilities averaged over {inference}; `_plain`: a single view"
+    return "; ".join(filter(None, (views, "" if numbers["weights_complete"] else numbers["weights"])))
 
 
 def train_seeds(

@@ -146,10 +146,13 @@ def _borders(with_skips: Measured, without: Measured) -> str:
     if near.sign == 0 and far.sign == 0:
         return f"{text} No difference is shown at any of these widths."
     whole = gain_of(without, with_skips, mean_iou).points
-    inner = max(gains.values(), key=lambda gain: gain.points)
+    width, inner = max(gains.items(), key=lambda item: item[1].points)
     if inner.sign > 0 and inner.points - whole > _EVEN:
-        return (f"{text} The gain near borders ({inner.points:+.1f}) is larger than over whole frames ({whole:+.1f}): "
-                "skip connections draw the outlines better.")  # fmt: skip
+        said = (f"{text} At less than {width} px from a border the gain ({inner.points:+.1f}) is larger than over "
+                f"whole frames ({whole:+.1f}): skip connections draw the outlines better.")  # fmt: skip
+        if near.points < whole:
+            said += f" At less than {widths[0]} px it is not ({near.points:+.1f})."
+        return said
     if inner.sign > 0 and whole - inner.points > _EVEN:
         return (f"{text} The gain near borders ({inner.points:+.1f} at most) is smaller than over whole frames "
                 f"({whole:+.1f}): the outlines are not where most of it is won.")  # fmt: skip

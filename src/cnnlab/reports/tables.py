@@ -138,6 +138,8 @@ def summary_table(records: Iterable[Record]) -> str:
         for name in _asked(record)[:_FIRST]:
             samples = _samples(record, name)
             lines.append(f"`{name}` {_figure(record.metrics[name])}" + f" on {samples}" * bool(samples))
+            if (plain := f"{name}_plain") in record.metrics:  # the first figure is an average over several views
+                lines[-1] += f"; in a single view {_figure(record.metrics[plain])}"
         if record.note:
             notes.setdefault(record.note, []).append(f"`{record.entry_point}`")
         data = record.data["name"] + " *" * bool(record.note)

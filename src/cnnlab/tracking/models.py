@@ -8,6 +8,7 @@ from pathlib import Path
 import mlflow
 from mlflow.exceptions import MlflowException
 
+from cnnlab.data.download import file_sha256
 from cnnlab.errors import ConfigError
 from cnnlab.tracking.store import open_store
 
@@ -17,7 +18,7 @@ RELEASED = "weights/face_detector.pt"
 
 
 def model_file(model: str, filename: str = MODEL_FILE, released: str = "") -> Path:
-    """The file of a trained network that `model` names.
+    """The file of a trained network that `model` names; an open run keeps its hash, as the tag `loaded.<filename>`.
 
     Args:
         model: `released`; a path; a run id; `models:/NAME@ALIAS` or `models:/NAME/VERSION`; or a registered model's
@@ -28,6 +29,14 @@ def model_file(model: str, filename: str = MODEL_FILE, released: str = "") -> Pa
     Raises:
         ConfigError: there is no such thing, with what there is instead.
     """
+    path = _found(model, filename, released)
+    if active := mlflow.active_run():
+        told = f"{model}, SHA-256 {file_sha256(path)}"
+        mlflow.MlflowClient().set_tag(active.info.run_id, f"loaded.{filename}", told)
+    return path
+
+
+def _found(model: str, filename: str, released: str) -> Path:
     if model == "released" and released:
         path = Path(str(files("cnnlab") / released))
         if not path.is_file():

@@ -66,6 +66,7 @@ class Run:
         self.entry_point = entry_point
         self.datasets: dict[str, Any] = {}
         self.began = time.time()
+        self.resumed = False  # a study that goes on sets it
 
     # ---- life ------------------------------------------------------------------------------------------------------
     @classmethod

@@ -9,6 +9,8 @@ import torch
 from cnnlab.errors import CheckpointError
 from cnnlab.files import replacing
 
+_loaded: list[float] = []  # when each checkpoint was written that this process has read
+
 
 def save_checkpoint(path: Path, content: dict[str, Any]) -> None:
     """Write a checkpoint; a full disk, a `kill -9` or a power failure leaves the earlier one as it was.
@@ -45,4 +47,10 @@ def load_checkpoint(path: Path, fingerprint: str | None = None) -> dict[str, Any
             f"The checkpoint {path} belongs to other settings or other data. Delete it to start afresh, or resume with "
             "the settings it was written under."
         )
+    _loaded.append(path.stat().st_mtime)
     return content
+
+
+def resumed_since(began: float) -> bool:
+    """Whether this process has read a checkpoint that was written before `began`, a time in seconds."""
+    return any(written < began for written in _loaded)

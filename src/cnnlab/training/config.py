@@ -15,7 +15,7 @@ class Training:
     batch_size: int = 64
     """samples per optimiser step (per process)"""
     optimizer: Literal["adam", "adamw", "sgd", "sgd_plain", "rmsprop", "adagrad", "muon"] = "adam"
-    """sgd has Nesterov momentum 0.9, sgd_plain none; muon takes dense convolutions, at ten times lr, AdamW the rest"""
+    """sgd has Nesterov momentum 0.9, sgd_plain none; muon takes dense convolutions, at 12 times lr, AdamW the rest"""
     lr: float = 3e-4
     """peak learning rate"""
     weight_decay: float = 0.0

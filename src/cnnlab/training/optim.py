@@ -45,7 +45,11 @@ def make_schedule(optimizer: Optimizer, training: Training, steps_per_epoch: int
     if training.schedule == "one_cycle":
         peaks = [group["lr"] for group in optimizer.param_groups]
         # of exactly 5 steps a fifth is one, and torch would divide by the none that are left before the peak
-        return OneCycleLR(optimizer, max_lr=peaks, total_steps=max(steps, 2), pct_start=0.3 if steps == 5 else 0.2)
+        return OneCycleLR(
+            optimizer, max_lr=peaks, total_steps=max(steps, 2), pct_start=0.3 if steps == 5 else 0.2,
+            # torch would give momentum to those that are to have none
+            cycle_momentum=training.optimizer not in ("sgd_plain", "rmsprop", "adagrad"),
+        )  # fmt: skip
     if training.schedule == "plateau":
         mode = "min" if "loss" in training.watched else "max"
         # it acts after more than `patience` epochs without a better one; a threshold would ask for a step of some size

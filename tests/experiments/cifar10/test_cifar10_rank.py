@@ -88,7 +88,7 @@ class Interrupted(Run):
 
 @pytest.mark.parametrize("budget", ["time", "epochs"])
 def test_a_resumed_ranking_equals_an_unbroken_one(rank, data, store, monkeypatch, budget):
-    monkeypatch.setattr(rank, "training_speed", lambda *args: 2.0)  # 2 images/s for 0.5 minutes: 60 images
+    monkeypatch.setattr(rank, "training_speed", lambda *args: 2.0)  # 2 images/s for 0.5 minutes, batches of 8: 64
     monkeypatch.setattr(rank, "latency", lambda *args: 1.0)
     monkeypatch.setattr(rank, "cifar_model", small_network)
     monkeypatch.setattr(rank.plots, "learning_curves", lambda *args, **kwargs: None)
@@ -102,21 +102,30 @@ def test_a_resumed_ranking_equals_an_unbroken_one(rank, data, store, monkeypatch
     assert np.array_equal(whole.right, resumed.right) and whole.right.shape == (1, 20)
     for name in ("test_accuracy", "val_accuracy", "images_seen", "parameters", "multiply_adds"):
         assert whole.figures[name] == resumed.figures[name], name
-    assert whole.figures["images_seen"] == [60 if budget == "time" else 80]
+    assert whole.figures["images_seen"] == [64 if budget == "time" else 80]
     assert kept[0].is_file(), "the checkpoint stays until the ranking is complete"
+    # stopped in a later network: what this one did is taken from its files
+    monkeypatch.setattr(rank, "answers_of", lambda *args: pytest.fail("judged again"))
+    monkeypatch.setattr(rank, "latency", lambda *args: pytest.fail("measured again"))
+    again, _ = rank.rank_one(replace(config, resume=True), data, "speednet", Run.inactive())
+    assert again.figures == resumed.figures and np.array_equal(again.right, resumed.right)
 
 
 def test_a_budget_of_time_gives_a_fast_network_more_images(rank, data, store, monkeypatch):
     config = rank.Config(budget="time", minutes=2, rounds=4)
     speeds = iter([100.0, 25.0])
     monkeypatch.setattr(rank, "training_speed", lambda *args: next(speeds))
-    monkeypatch.setattr(rank, "cifar_model", lambda *args: None)
+    built = []
+    monkeypatch.setattr(rank, "cifar_model", lambda name, classes, **settings: built.append((name, settings)))
     sizes = []
-    for name in ("fast", "slow"):
+    for name in ("efficientnet_b0", "vgg16_bn"):
         train, training = rank.planned(config, data.train, name, store / f"{name}.json")
         sizes.append(len(train) * training.epochs)
         assert training.epochs == 4 and (store / f"{name}.json").is_file()
-    assert sizes == [12000, 3000]
+    assert sizes == [4 * 23 * 128, 4 * 6 * 128], "12,000 and 3,000 images, in whole batches"
+    assert built == [("efficientnet_b0", {"dropout": 0.0, "drop_path": 0.0}), ("vgg16_bn", {"dropout": 0.0})]
+    rank.network(replace(config, budget="epochs"), "vgg16_bn", 10)
+    assert built[-1] == ("vgg16_bn", {})
     train, training = rank.planned(replace(config, budget="epochs", epochs=9), data.train, "any", store / "no.json")
     assert train is data.train and training.epochs == 9 and json.loads((store / "no.json").read_text()) == {}
 
@@ -160,6 +169,12 @@ def test_a_ranking_is_complete_and_sorted(ranking):
     outcome = ranking.run(ranking.Config(models=tuple(ranking.made)), Run.inactive())
     assert "First of 2: speednet, 90.00 %" in outcome.summary and not ranking.checkpoint.exists()
     assert outcome.metrics["test_accuracy_resnet20"] == [0.5] and outcome.note == ""
+
+
+def test_who_shares_the_first_rank_is_named_with_the_first(ranking):
+    ranking.made = {"resnet20": [answers(0.9, 1)], "resnet32": [answers(0.5, 2)], "speednet": [answers(0.9, 1)]}
+    outcome = ranking.run(ranking.Config(models=tuple(ranking.made)), Run.inactive())
+    assert "First of 3: resnet20, 90.00 % and speednet, 90.00 % of" in outcome.summary
 
 
 def test_every_seed_is_a_child_and_a_value_of_each_figure(ranking):

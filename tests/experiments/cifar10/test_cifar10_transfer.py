@@ -30,6 +30,7 @@ def test_the_five_ways_differ_in_what_trains(transfer):
     assert ways["fixed features"].trained_groups == 1 and ways["last blocks"].trained_groups == 2
     assert ways["staged unfreezing"].unfreeze_every and ways["all layers"].lr_factors[-1] < 1
     assert ways["from random weights"] == base
+    assert ways["staged unfreezing"].schedule == "linear", "one cycle is over before the last groups have their turn"
     assert {way.monitor for way in ways.values()} == {"last"}, "validation chooses nothing"
 
 
