@@ -1,4 +1,4 @@
-"""Q1-8, Q1-9 · Above 89.5 % on the validation portraits, with a network other than AlexNet and ResNet-18.
+"""Q1-8, Q1-9 · Towards 89.5 % on the validation portraits, with a network other than AlexNet and ResNet-18.
 
     mlflow run . -e makeup_improve -P data=DIR
 

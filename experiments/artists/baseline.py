@@ -2,12 +2,13 @@
 
     mlflow run . -e artists_baseline -P data=DIR
 
-DIR holds `artists/<artist>/*`; without it drawn pictures are used. The network is trained on the course's single split
-(364 pictures to train on, 87 to validate) and on five stratified folds, whose test parts together are all pictures. The
-last epoch is kept, so that validation chooses nothing. `answers.md` in the run answers the question's four points from
-the network and the settings themselves, then compares the two accuracies. `train_` and `val_` figures are of the
-course's split, `test_` ones of the five folds; `five_folds_seconds` is the wall time of one training of each fold, with
-the start of the workers, and what a resumed run does not tell.
+DIR holds `artists/<artist>/*`; without it drawn pictures are used. The network is trained on one split in the course's
+proportions (364 pictures to train on, 87 to validate; which ones the course took is not known) and on five stratified
+folds, whose test parts together are all pictures. The last epoch is kept, so that validation chooses nothing.
+`answers.md` in the run answers the question's four points from the network and the settings themselves, then compares
+the two accuracies. `train_` and `val_` figures are of the course's split, `test_` ones of the five folds;
+`five_folds_seconds` is the wall time of one training of each fold, with the start of the workers, and what a resumed
+run does not tell.
 
 Budget on two CPU cores: 10 s for the course's split, half a minute for the five folds.
 

@@ -4,13 +4,13 @@
     mlflow run . -e cifar10_rank -P data=official -P budget=epochs -P epochs=200      # on a GPU: equal epochs
 
 On a CPU each network may train for the same `minutes`; how many images that is follows from its speed, measured first
-on ten seconds of real steps, and whose training took 10 % more or less is marked. On a GPU each sees the same number of
-epochs. Recipe, augmentation and batches are the same for all, none is tuned. Dropout and stochastic depth, which some
-of them have for hundreds of epochs, are off under a budget of time, and the networks' own under one of epochs. Each
-network and seed is a child run with its curves; the last state is kept, so that validation chooses nothing and test is
-judged once. The table has accuracy, its spread over `seeds` and its 95 % interval, parameters, multiply-adds, training
-speed, latency and memory; networks that their answers on the same test images cannot tell apart share a rank. What
-diverges is told and has no rank.
+on ten seconds of real steps, and a network whose training took over 10 % more or less than that is marked. On a GPU
+each sees the same number of epochs. Recipe, augmentation and batches are the same for all, none is tuned. Dropout and
+stochastic depth, which some of them have for hundreds of epochs, are switched off under a budget of time; under one of
+epochs each network keeps its own. Each network and seed is a child run with its curves; the last state is kept, so that
+validation chooses nothing and test is judged once. The table has accuracy, its spread over `seeds` and its 95 %
+interval, parameters, multiply-adds, training speed, latency and memory; networks that their answers on the same test
+images cannot tell apart share a rank. What diverges is told and has no rank.
 
 A budget of minutes ranks what learns fast on this machine; it says little about what the networks reach at full length.
 The column `elsewhere` has the best figures of public repositories after full trainings, for orientation. `-P models=`

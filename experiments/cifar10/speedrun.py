@@ -1,4 +1,4 @@
-"""C · CIFAR-10 as fast as it can honestly be: 94 % of the test images right, on official pixels, in the least time.
+"""C · CIFAR-10 as fast as it can honestly be: towards 94 % of the test images, on official pixels, in the least time.
 
     mlflow run . -e cifar10_speedrun -P data=official      # official pixels, fetched by torchvision
     mlflow run . -e cifar10_speedrun -P data=DIR           # a folder: official pixels or image folders
@@ -49,7 +49,7 @@ from cnnlab.training.views import Views, predict_views
 
 @dataclass(frozen=True)
 class Config(Experiment):
-    """Reach 94 % on CIFAR-10 in the least time."""
+    """Aim at 94 % on CIFAR-10 in the least time."""
 
     data: str = "embedded"
     """`official`, a folder, or `official,FOLDER`: the official pixels if they can be had, else those of the folder"""

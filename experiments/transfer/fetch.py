@@ -7,8 +7,7 @@
 about 150 MB. `makeup` is drawn from CelebA (non-commercial research only) by its attribute Heavy_Makeup: 1000 + 1000
 portraits from its train partition, 200 + 200 from its valid partition, nobody in both, at half size (89x109) unless
 `half=false`; torchvision fetches 1.4 GB for it from Google Drive. The same command continues after a stop at any
-moment, within a file too. `data=` names another place: a mirror's address, a folder,
-or for camvid a zip archive.
+moment, within a file too. `data=` names another place: a mirror's address, a folder, or for camvid a zip archive.
 
 Result: no recorded run yet
 """
@@ -48,7 +47,7 @@ class Config(Experiment):
     output: str = "data"
     """the folder to make CamVid/ or heavy_makeup_CelebA/ in"""
     half: bool = True
-    """makeup: portraits at half size, 89x109, as the course's are here"""
+    """makeup: portraits at half size, 89x109"""
     timeout: float = 30.0
     """seconds without an answer after which a try is broken off"""
     retries: int = 4

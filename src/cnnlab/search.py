@@ -36,7 +36,7 @@ class Search:
     study: str = ""
     """name; made from the entry point and the data unless given. The same name continues the same study"""
     trials: int = 10
-    """planned number of finished trials, counted over all sessions"""
+    """planned number of finished trials, earlier ones of the same study among them"""
     storage: str = "sqlite:///studies/studies.db"
     """database URL (PostgreSQL for many machines), or grpc://HOST:PORT of `optuna.storages.run_grpc_proxy_server`"""
     prune: bool = True
@@ -67,7 +67,7 @@ def search(
     """Search `space` until the planned number of trials has finished; each trial is a child run of `run`.
 
     Args:
-        run: the study's run; the trials of earlier sessions become its children too.
+        run: the study's run; earlier trials of the study become its children too.
         settings: name, length, storage.
         space: parameter name to distribution; a study made with another space is refused.
         objective: `(params, child run, report) -> value`; `report(epoch, value)` may end the trial by pruning.
@@ -249,6 +249,8 @@ def _open_study(
         study = optuna.create_study(
             study_name=name, storage=_open_storage(settings.storage), direction=direction, load_if_exists=True
         )
+    except ImportError as error:  # a server's database needs its driver
+        raise StoreError(f"search.storage={settings.storage} needs a package ({error}): install it.") from error
     except (SQLAlchemyError, OSError, optuna.exceptions.StorageInternalError) as error:
         raise StoreError(
             f"The study database {settings.storage} cannot be used ({str(error).splitlines()[0]}): make its folder "

@@ -126,7 +126,7 @@ Weights of `{what.file}` ({megabytes:.2f} MB), {_filled(what.start, tags)}.
 - **Data**: {what.origin} ({sizes}); digest `{record.data["digest"]}`.
 - **Network**: {_filled(what.network, tags)}
 - **Made by**: run `{record.run_id}`, commit `{record.commit[:12]}`, {record.date[:10]}, {record.hardware},
-  {_minutes(record.run_id):.0f} minutes of trials and training over all sessions, seeds {seeds}.
+  {_minutes(record.run_id):.0f} minutes of trials and training, stops and resumptions together, seeds {seeds}.
 - **Make them again**: `mlflow run . -e {record.entry_point} -P data=DIR{several} -P record=true`, then
   `python -m cnnlab.reports.release --entry-point {record.entry_point}`.
 - **Terms**: {what.terms}
