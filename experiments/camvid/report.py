@@ -11,8 +11,8 @@ the four itself, on a handful of frames.
 
 Budget: seconds.
 
-Result: camvid_report on CamVid (train 367, val 101), seeds 0, 1, 2, AMD EPYC, 2 cores, 24 GiB, no GPU, 2 s,
-    2026-11-22, commit f9e90cdc70:
+Result: camvid_report on CamVid (train 367, val 101), seeds 0, 1, 2, AMD EPYC, 2 cores, 24 GiB, no GPU, 8 s,
+    2026-11-23, commit a1b68de716:
     val_miou_fcn8s                    0.7236 ± 0.0043 (3) on 101 samples
     val_pixel_accuracy_fcn8s          0.93464 ± 0.00032 (3) on 101 samples
     val_miou_fcn16s                   0.7093 (1) on 101 samples

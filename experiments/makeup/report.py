@@ -11,8 +11,8 @@ five itself, on a handful of portraits.
 
 Budget: seconds.
 
-Result: makeup_report on heavy_makeup_CelebA (val 400), seeds 0, 1, 2, AMD EPYC, 2 cores, 24 GiB, no GPU, 1 s,
-    2026-11-22, commit 0456ac9a7d:
+Result: makeup_report on heavy_makeup_CelebA (val 400), seeds 0, 1, 2, AMD EPYC, 2 cores, 24 GiB, no GPU, 12 s,
+    2026-11-23, commit a1b68de716:
     val_accuracy_features_heavy       0.7900 ± 0.0043 (3) on 400 samples
     val_accuracy_finetune_heavy       0.837 ± 0.011 (3) on 400 samples
     val_accuracy_scratch_heavy        0.770 ± 0.011 (3) on 400 samples
