@@ -9,15 +9,15 @@ The layer is the lecture's: a volume W x H x D met by K filters of size F at str
 layer is counted by the same code, from one pass over shapes alone, so that the largest one takes no memory. The run
 holds a table for each network (Markdown and CSV), what each layer costs, and where the filters stand. Seconds.
 
-Result: conv_arithmetic on shapes alone (layers 1, networks 2), seeds 0, AMD EPYC, 1 core, 24 GiB, no GPU, 2 s,
-    2026-11-22, commit 222336664e:
+Result: conv_arithmetic on shapes alone (layers 1, networks 2), seeds 0, AMD EPYC, 2 cores, 24 GiB, no GPU, 7 s,
+    2026-11-23, commit 53576266f4:
     layer_output_side      55.00 (1)
     layer_parameters       34944 (1)
-    layer_multiply_adds    105420000 (1)
-    alexnet_parameters     61101000 (1)
-    alexnet_multiply_adds  714190000 (1)
-    vgg16_parameters       138360000 (1)
-    vgg16_multiply_adds    15470000000 (1)
+    layer_multiply_adds    105415200 (1)
+    alexnet_parameters     61100840 (1)
+    alexnet_multiply_adds  714188480 (1)
+    vgg16_parameters       138357544 (1)
+    vgg16_multiply_adds    15470264320 (1)
 """
 
 from dataclasses import dataclass, replace
