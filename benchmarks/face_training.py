@@ -10,7 +10,7 @@ same threads; whole epochs over the training part without validation, in alterna
 
 import os
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -36,6 +36,9 @@ class Config(Experiment):
     """threads, for both loops"""
     repetitions: int = 5
     """epochs of each loop; the median is reported"""
+
+    def shrunk(self) -> "Config":
+        return replace(self, limit=128, repetitions=1)
 
 
 def run(config: Config, run: Run) -> Outcome:
