@@ -1,14 +1,17 @@
 """The command line made from a dataclass, and what every run stores."""
 
 import json
+import os
+import time
 from dataclasses import dataclass, field
 
 import mlflow
 import pytest
 
 from cnnlab.errors import ConfigError, DataError
-from cnnlab.experiment import Experiment, Outcome, execute, fingerprint, flatten, parse
+from cnnlab.experiment import Experiment, Outcome, execute, fingerprint, flatten, main, parse
 from cnnlab.training import Training
+from cnnlab.training.checkpoint import load_checkpoint, save_checkpoint
 
 
 @dataclass(frozen=True)
@@ -110,3 +113,30 @@ def test_a_users_error_fails_the_run_and_is_stored_in_it(store):
         execute(broken, Config(), entry_point="made_up", question="X1", doc="doc")
     run = mlflow.search_runs(search_all_experiments=True, output_format="list")[0]
     assert run.info.status == "FAILED" and run.data.tags["error"] == "photo.jpg is cut short; copy it again."
+
+
+def test_the_record_of_a_run_that_went_on_says_what_its_seconds_are(store):
+    def going_on(config, run):
+        load_checkpoint(store / "part.pt")
+        return Outcome({"val_accuracy": 0.8}, "It works.", note="Not complete.")
+
+    save_checkpoint(store / "part.pt", {"epoch": 1})
+    past = time.time() - 60
+    os.utime(store / "part.pt", (past, past))
+    outcome = execute(going_on, Config(), entry_point="made_up", question="X1", doc="doc")
+    assert outcome.note == "Not complete; stopped and resumed: the seconds are those of the last part alone"
+    outcome = execute(experiment, Config(), entry_point="made_up", question="X1", doc="doc")
+    assert outcome.note == "", "what an earlier run of this process has read is not this one's"
+
+
+def test_a_training_that_diverges_ends_in_a_sentence(store, capsys, monkeypatch):
+    def diverging(config, run):
+        raise FloatingPointError("training diverged in epoch 3: the loss is no longer a number")
+
+    monkeypatch.setattr("sys.argv", ["made_up.py"])
+    monkeypatch.setattr("cnnlab.experiment._end_with_parent", lambda: None)
+    with pytest.raises(SystemExit, match="2"):
+        main(diverging, Config, entry_point="made_up", question="X1", doc="doc")
+    assert "made_up: training diverged in epoch 3" in capsys.readouterr().err
+    run = mlflow.search_runs(search_all_experiments=True, output_format="list")[0]
+    assert run.info.status == "FAILED" and "epoch 3" in run.data.tags["error"]

@@ -1,6 +1,7 @@
 """Checkpoints that are either wholly there or not there at all."""
 
 import os
+import time
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import torch
 from cnnlab.errors import CheckpointError
 from cnnlab.files import replacing
 
-_loaded: list[float] = []  # when each checkpoint was written that this process has read
+_read: list[tuple[float, float]] = []  # when each checkpoint that this process has read was written, and when read
 
 
 def save_checkpoint(path: Path, content: dict[str, Any]) -> None:
@@ -47,10 +48,10 @@ def load_checkpoint(path: Path, fingerprint: str | None = None) -> dict[str, Any
             f"The checkpoint {path} belongs to other settings or other data. Delete it to start afresh, or resume with "
             "the settings it was written under."
         )
-    _loaded.append(path.stat().st_mtime)
+    _read.append((path.stat().st_mtime, time.time()))
     return content
 
 
 def resumed_since(began: float) -> bool:
-    """Whether this process has read a checkpoint that was written before `began`, a time in seconds."""
-    return any(written < began for written in _loaded)
+    """Whether this process has read, since `began` (a time in seconds), a checkpoint that was written before it."""
+    return any(written < began <= read for written, read in _read)
