@@ -13,7 +13,19 @@ rates of the third and the fourth way were settled on validation images.
 
 Budget on two CPU cores, 5,000 training images at 96x96, 5 epochs: a quarter of an hour. `-P resume=true` continues.
 
-Result: no recorded run yet
+Result: cifar10_transfer on cifar10 (train 5000, val 1000, test 10000), seeds 0, AMD EPYC, 2 cores, 24 GiB, no GPU,
+    672 s, 2026-11-23, commit b81dae0f53:
+    test_accuracy_fixed_features       0.7259 (1) on 10000 samples
+    seconds_fixed_features             38.26 (1)
+    test_accuracy_last_blocks          0.8026 (1) on 10000 samples
+    seconds_last_blocks                71.20 (1)
+    test_accuracy_all_layers           0.8034 (1) on 10000 samples
+    seconds_all_layers                 162.2 (1)
+    test_accuracy_staged_unfreezing    0.7825 (1) on 10000 samples
+    seconds_staged_unfreezing          106.2 (1)
+    test_accuracy_from_random_weights  0.4109 (1) on 10000 samples
+    seconds_from_random_weights        189.2 (1)
+    folders of images (.jpg), not the official pixels
 """
 
 from dataclasses import dataclass, field, replace
