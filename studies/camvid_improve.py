@@ -3,12 +3,11 @@
     mlflow run . -e camvid_improve -P data=DIR
 
 The recipe of `camvid_fcn8s` comes first, then some changes, each alone (class weights take the place of the Lovász
-loss, which weighs classes itself); after that the sampler (TPE) searches, and
-the median rule ends hopeless trials. A trial is a short training on four fifths of every sequence of train frames,
-judged by mean IoU, in a single view, on the last fifth: neighbouring frames look alike, so they stay on one side. The
-winner is trained for longer on all train frames; val chooses nothing, and test, if it is there, is judged at the very
-end. It is stored as an MLflow model and registered with the alias `champion`. The same command continues a stopped
-study, from the last epoch of its last trial.
+loss, which weighs classes itself); after that the sampler (TPE) searches, and the median rule ends hopeless trials. A
+trial is a short training on four fifths of every sequence of train frames, judged by mean IoU, in a single view, on the
+last fifth: neighbouring frames look alike, so they stay on one side. The winner is trained for longer on all train
+frames; val chooses nothing, and test, if it is there, is judged at the very end. It is stored as an MLflow model and
+registered with the alias `champion`. The same command continues a stopped study, from the last epoch of its last trial.
 
 Budget on two CPU cores with 367 frames: under an hour, half of it for the winner.
 

@@ -17,7 +17,6 @@ Result: no recorded run yet
 """
 
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -104,7 +103,7 @@ def run(config: Config, run: Run) -> Outcome:
             first = model
     log_classifier(run, first, data.train.classes, (32, 32), data.val.images[:2])
     for seed in seeds:
-        _checkpoint(config, data, seed, resume=True)[0].unlink(missing_ok=True)
+        checkpoint_path(_folder(config), _stamp(config, data, seed), resume=False)  # removes what is there
     parameters = sum(p.numel() for p in first.parameters())
     return Outcome(
         metrics | {"parameters": float(parameters), "epochs": float(config.training.epochs)},
@@ -125,10 +124,10 @@ def train_once(config: Config, data: Cifar10, run: Run, seed: int) -> tuple[nn.M
     train, augmentation = data.train, config.augmentation
     if config.alternate:
         train, augmentation = AlternatingFlips(train, seed), replace(augmentation, flip=0.0)
-    checkpoint, stamp = _checkpoint(config, data, seed, config.resume)
+    stamp = _stamp(config, data, seed)
     history = fit(
-        model, train, data.val, config.training, seed=seed, transform=augmentation, checkpoint=checkpoint,
-        fingerprint=stamp,
+        model, train, data.val, config.training, seed=seed, transform=augmentation,
+        checkpoint=checkpoint_path(_folder(config), stamp, config.resume), fingerprint=stamp,
         on_epoch=lambda epoch, values: run.log_metrics({prefix + k: v for k, v in values.items()}, epoch),
         title=f"{config.model} seed {seed}",
     )  # fmt: skip
@@ -151,9 +150,12 @@ def log_answers(run: Run, answers: np.ndarray, split: ImageSet, suffix: str = ""
     return answers == labels
 
 
-def _checkpoint(config: Config, data: Cifar10, seed: int, resume: bool) -> tuple[Path, str]:
-    stamp = fingerprint(replace(config, seed=seed, seeds=1), data.digest)
-    return checkpoint_path(f"cifar10_train_{config.model}", stamp, resume), stamp
+def _folder(config: Config) -> str:
+    return f"cifar10_train_{config.model}"
+
+
+def _stamp(config: Config, data: Cifar10, seed: int) -> str:
+    return fingerprint(replace(config, seed=seed, seeds=1), data.digest)
 
 
 def _suffix(config: Config, seed: int) -> str:
