@@ -27,7 +27,7 @@ from torchvision.transforms import v2
 from cnnlab.data.cifar10 import Cifar10, load_cifar10
 from cnnlab.data.imageset import ImageSet
 from cnnlab.errors import ConfigError
-from cnnlab.experiment import Experiment, Outcome, main
+from cnnlab.experiment import Experiment, Outcome, join_remarks, main
 from cnnlab.models.families import cifar_model
 from cnnlab.plots.ranking import accuracy_over_time
 from cnnlab.tracking import Run
@@ -159,8 +159,7 @@ def run(config: Config, run: Run) -> Outcome:
          "speed_ratio": ratio, "recipe_reached_target": float(needed is not None)},
         f"{target} of {len(data.val)} validation images ({data.pixels}): ours after {reached:.0f} s "
         f"of training, the recipe ({config.model}) {said}: {'' if needed else 'at least '}{ratio:.1f} times as long.",
-        [config.seed],
-        note="; ".join(filter(None, (data.caveat, bound))),
+        [config.seed], note=join_remarks(data.caveat, bound),
     )  # fmt: skip
 
 

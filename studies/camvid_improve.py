@@ -27,9 +27,9 @@ from cnnlab import plots
 from cnnlab.data.augment import Augmentation
 from cnnlab.data.camvid import CamVid, load_camvid
 from cnnlab.data.scene_crops import SceneSet
-from cnnlab.errors import ConfigError
 from cnnlab.evaluation.segmentation import confusion, mean_iou
 from cnnlab.experiment import CHECKPOINTS, Experiment, Outcome, fingerprint, flatten, main
+from cnnlab.models.pretrained import check_source
 from cnnlab.reports.scenes import (
     NUMBERS_FILE,
     SceneConfig,
@@ -100,8 +100,7 @@ class Config(Experiment):
     """continue the winner's last training as well, where it was stopped (the study always continues)"""
 
     def __post_init__(self) -> None:
-        if self.weights == "torchvision":
-            raise ConfigError("weights=torchvision: it has none for EfficientNet-Lite; take auto or packages.")
+        check_source(self.weights, *SPACE["backbone"].choices)
 
     def shrunk(self) -> "Config":
         return replace(

@@ -48,7 +48,7 @@ from cnnlab.data.makeup import AUGMENTATIONS, load_makeup
 from cnnlab.errors import ConfigError
 from cnnlab.experiment import CHECKPOINTS, Experiment, Outcome, fingerprint, main
 from cnnlab.models.kernel_machine import committee_of
-from cnnlab.models.pretrained import WeightsReport, pretrained_model
+from cnnlab.models.pretrained import WeightsReport, check_source, pretrained_model
 from cnnlab.reports.classifier import log_classifier
 from cnnlab.reports.makeup import PREDICTIONS, predictions_csv
 from cnnlab.reports.makeup_words import discuss_improvement
@@ -124,8 +124,7 @@ class Config(Experiment):
     def __post_init__(self) -> None:
         if not 1 <= self.search_folds <= FOLDS:
             raise ConfigError(f"search_folds must be from 1 to {FOLDS}, not {self.search_folds}.")
-        if self.weights == "torchvision":
-            raise ConfigError("weights=torchvision: it has none for EfficientNet-Lite; take auto or packages.")
+        check_source(self.weights, *SPACE["network"].choices)
         if self.seeds < 1:
             raise ConfigError(f"seeds must be at least 1, not {self.seeds}.")
 

@@ -42,7 +42,7 @@ from cnnlab.data.cifar10 import load_cifar10
 from cnnlab.data.imageset import ImageSet
 from cnnlab.errors import ConfigError
 from cnnlab.evaluation.comparison import paired_interval, wilson_interval
-from cnnlab.experiment import Experiment, Outcome, checkpoint_path, fingerprint, main
+from cnnlab.experiment import Experiment, Outcome, checkpoint_path, fingerprint, join_remarks, main
 from cnnlab.models.pretrained import WeightsReport, pretrained_model
 from cnnlab.models.registry import model_settings
 from cnnlab.plots.ranking import accuracy_over_time
@@ -145,7 +145,7 @@ def run(config: Config, run: Run) -> Outcome:
         metrics,
         f"Right of {len(test)} test images ({data.pixels}) after {len(train)} training images: {ways}. "
         f"{first.sentence}",
-        [config.seed], note="; ".join(filter(None, (data.caveat, "" if first.complete else first.sentence))),
+        [config.seed], note=join_remarks(data.caveat, "" if first.complete else first.sentence),
     )  # fmt: skip
 
 

@@ -33,7 +33,7 @@ from sklearn.metrics import confusion_matrix
 from tqdm import tqdm
 
 from cnnlab import plots
-from cnnlab.data.folders import load_image_folder, load_pictures
+from cnnlab.data.folders import load_image_folder, load_pictures, spread_evenly
 from cnnlab.data.imageset import ImageSet
 from cnnlab.data.makeup import load_makeup
 from cnnlab.data.picture_tree import read_tree
@@ -118,7 +118,7 @@ def load_splits(config: Config) -> tuple[ImageSet, ImageSet | None]:
         return splits.train, splits.val
     tree = read_tree(config.data)
     if tree.target != "class":
-        paths = tree.paths[:: -(-len(tree.paths) // config.per_class)]
+        paths = spread_evenly(tree.paths, config.per_class)
         if len(paths) < 3:
             raise DataError(f"{tree.root}: {len(paths)} pictures only; neighbours and clusters need three at least.")
         return load_pictures(paths, size, tree.root.name), None

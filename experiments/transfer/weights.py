@@ -23,7 +23,7 @@ from cnnlab.data.embedded import package_file
 from cnnlab.data.images import read_image
 from cnnlab.errors import ConfigError
 from cnnlab.experiment import Experiment, Outcome, fingerprint, main
-from cnnlab.models.pretrained import WeightsReport, pretrained_model
+from cnnlab.models.pretrained import WeightsReport, check_source, pretrained_model
 from cnnlab.models.sources import PACKAGES, TORCHVISION, cache_dir
 from cnnlab.tracking import Run
 
@@ -43,8 +43,7 @@ class Config(Experiment):
         if unknown or not self.names:
             wrong = f"'{unknown[0]}' has no pretrained weights" if unknown else "networks is empty"
             raise ConfigError(f"{wrong}. There are some for {', '.join(known)}.")
-        if self.weights == "torchvision" and (absent := [name for name in self.names if name not in TORCHVISION]):
-            raise ConfigError(f"weights=torchvision: it has none for {absent[0]}; name others by networks=.")
+        check_source(self.weights, *self.names)
 
     @property
     def names(self) -> list[str]:

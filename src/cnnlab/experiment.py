@@ -108,7 +108,7 @@ def execute(
             raise
         seconds = time.time() - run.began
         if run.resumed or resumed_since(run.began):
-            outcome.note = "; ".join(filter(None, (outcome.note.rstrip("."), RESUMED)))
+            outcome.note = join_remarks(outcome.note.rstrip("."), RESUMED)
         figures = aggregate(_lists(outcome.metrics))
         spreads = {f"{name}_std": m["std"] for name, m in figures.items() if m["n"] > 1}
         run.log_metrics({"seconds": seconds, **{name: m["mean"] for name, m in figures.items()}, **spreads})
@@ -119,6 +119,11 @@ def execute(
             run.log_file(path)
     print(f"\n{outcome.summary}\n{seconds:.0f} s. Run {run.id}: `mlflow ui` in this folder shows it.", flush=True)
     return outcome
+
+
+def join_remarks(*remarks: str) -> str:
+    """The note of a record from several remarks, of which some may be empty."""
+    return "; ".join(filter(None, remarks))
 
 
 def _lists(metrics: dict[str, float | list[float]]) -> dict[str, list[float]]:

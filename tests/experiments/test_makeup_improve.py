@@ -33,7 +33,7 @@ def test_unfit_settings_are_refused_in_a_sentence(study):
         study.Config(search_folds=6)
     with pytest.raises(ConfigError, match="seeds must be at least 1"):
         study.Config(seeds=0)
-    with pytest.raises(ConfigError, match="weights=torchvision: it has none for EfficientNet-Lite"):
+    with pytest.raises(ConfigError, match="weights=torchvision: it has none for efficientnet_lite0"):
         study.Config(weights="torchvision")
 
 

@@ -117,13 +117,19 @@ def load_image_folder(
     """
     files = list_class_files(folder, classes)
     if limit:
-        files = {key: of_class[:: -(-len(of_class) // limit)] for key, of_class in files.items()}
+        files = {key: spread_evenly(of_class, limit) for key, of_class in files.items()}
     jobs = [(path, label) for label, of_class in enumerate(files.values()) for path in of_class]
     pixels = _read_all([path for path, _ in jobs], size, fit, f"reading {split}")
     return ImageSet(
         pixels, torch.tensor([label for _, label in jobs]), tuple(files), name or Path(folder).resolve().name, split,
         [f"{path.parent.name}/{path.name}" for path, _ in jobs],
     )  # fmt: skip
+
+
+def spread_evenly(paths: Sequence[Path], limit: int) -> list[Path]:
+    """At most `limit` of the paths, at equal distances, the first among them."""
+    count = min(limit, len(paths))
+    return [paths[place * len(paths) // count] for place in range(count)]
 
 
 def load_pictures(paths: Sequence[Path], size: tuple[int, int], name: str, fit: Fitting = "stretch") -> ImageSet:

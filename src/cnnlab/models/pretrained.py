@@ -77,6 +77,16 @@ def pretrained_model(
     return model, load_pretrained(model, weights)
 
 
+def check_source(weights: str, *networks: str) -> None:
+    """Refuse `torchvision` as the source of weights for a network that it does not have.
+
+    Raises:
+        ConfigError: names the first such network.
+    """
+    if weights == "torchvision" and (absent := [name for name in networks if name not in TORCHVISION]):
+        raise ConfigError(f"weights=torchvision: it has none for {absent[0]}; take auto, packages or another network.")
+
+
 def load_pretrained(model: nn.Module, weights: str = "auto") -> WeightsReport:
     """Fill a network that `build_model` made with pretrained weights, in place. See `pretrained_model`."""
     backbone = getattr(model, "backbone", model)

@@ -21,7 +21,7 @@ from cnnlab.data.camvid import CamVid
 from cnnlab.data.scene_crops import SceneSet
 from cnnlab.errors import ConfigError
 from cnnlab.evaluation.segmentation import confusion, iou_per_class, mean_iou, pixel_accuracy
-from cnnlab.experiment import Experiment, Outcome, checkpoint_path, fingerprint
+from cnnlab.experiment import Experiment, Outcome, checkpoint_path, fingerprint, join_remarks
 from cnnlab.models import build_model
 from cnnlab.models.pretrained import WeightsReport, load_pretrained
 from cnnlab.plots.segmentation import iou_bars, scene_sheet, trimap_curves
@@ -126,7 +126,7 @@ def run_scenes(config: SceneConfig, run: Run, data: CamVid, labelled: SceneSet |
 def note_of(numbers: dict[str, Any], inference: Inference) -> str:
     """What a reader of the figures must know: from how many views they are, and that weights were not complete."""
     views = "" if inference == SINGLE_VIEW else f"probabilities averaged over {inference}; `_plain`: a single view"
-    return "; ".join(filter(None, (views, "" if numbers["weights_complete"] else numbers["weights"])))
+    return join_remarks(views, "" if numbers["weights_complete"] else numbers["weights"])
 
 
 def train_seeds(
