@@ -16,8 +16,8 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution
 from optuna.trial import TrialState
 
 from cnnlab.errors import CheckpointError, ConfigError, StoreError
-from cnnlab.search import Search, constants_digest, count_finished, search
-from cnnlab.tracking import Run, close_dead_runs, open_store
+from cnnlab.search import PROCESS, Search, constants_digest, count_finished, search
+from cnnlab.tracking import Run, close_dead_runs, open_store, process_tags
 from cnnlab.training.views import SINGLE_VIEW, Views
 
 SPACE = {"x": FloatDistribution(-1, 1), "kind": CategoricalDistribution(["a", "b"])}
@@ -123,7 +123,7 @@ def test_a_network_that_diverges_is_a_pruned_trial(store):
     assert [t.state for t in study.trials] == [TrialState.PRUNED] * 2
 
 
-@pytest.mark.parametrize("reason", [KeyboardInterrupt, CheckpointError])
+@pytest.mark.parametrize("reason", [KeyboardInterrupt, CheckpointError, ConnectionError])
 def test_a_trial_that_was_stopped_is_tried_again_with_its_name(store, reason):
     def stopping(params, child, report):
         raise reason
@@ -138,6 +138,50 @@ def test_a_trial_that_was_stopped_is_tried_again_with_its_name(store, reason):
     assert done[0].params == first["plain"] and done[0].user_attrs["label"] == "plain"
     again, _ = run_study(2, first=first)
     assert len(again.trials) == len(study.trials)
+
+
+def test_a_trial_that_was_failed_and_not_yet_queued_again_is_not_lost(store):
+    study, _ = run_study(1)
+    study.add_trial(optuna.create_trial(state=TrialState.FAIL, params={"x": 0.25, "kind": "b"}, distributions=SPACE))
+    again, _ = run_study(3)
+    assert {"x": 0.25, "kind": "b"} in [t.params for t in again.trials if t.state == TrialState.COMPLETE]
+    assert len(run_study(3)[0].trials) == len(again.trials), "once"
+
+
+def test_draws_depend_on_the_trial_and_not_on_who_asks(store):
+    unbroken, _ = run_study(4)
+    drawn = [t.params for t in unbroken.trials]
+    optuna.delete_study(study_name="test", storage="sqlite:///studies/test.db")
+    for trials in range(1, 5):
+        study, _ = run_study(trials)
+    assert [t.params for t in study.trials] == drawn
+
+
+def test_the_last_trial_of_another_process_is_waited_for(store, monkeypatch):
+    """Two of three trials are left, of which one runs elsewhere: one is run here, and the result awaits the other."""
+    study, _ = run_study(1)
+    other = study.ask(SPACE)
+    other.set_user_attr(PROCESS, process_tags())
+    looked = []
+
+    def later(seconds: float) -> None:
+        looked.append(count_finished(study))
+        study.tell(other, -0.5)
+
+    monkeypatch.setattr(time, "sleep", later)
+    done, _ = run_study(3)
+    assert looked == [2] and count_finished(done) == 3 and len(done.trials) == 3
+
+
+def test_a_trial_whose_process_dies_while_it_is_waited_for_is_run_here(store, monkeypatch):
+    study, _ = run_study(1)
+    other = study.ask(SPACE)
+    other.set_user_attr(PROCESS, process_tags())
+    dead = process_tags() | {"process.started": "-1000"}
+    monkeypatch.setattr(time, "sleep", lambda seconds: other.set_user_attr(PROCESS, dead))
+    done, _ = run_study(2)
+    assert [t.state for t in done.trials] == [TrialState.COMPLETE, TrialState.FAIL, TrialState.COMPLETE]
+    assert done.trials[2].params == other.params
 
 
 def test_a_database_that_cannot_be_written_is_named(store):
@@ -164,6 +208,8 @@ def objective(params, child, report):
         with open("epochs.log", "a") as log:
             log.write(params_digest(params) + " " + str(epoch) + "\\n")
     def slow(images, generator):
+        with open("batches.log", "a") as log:
+            log.write("batch\\n")
         time.sleep({pause})
         return images.float() / 255
     checkpoint = Path("checkpoints") / (params_digest(params) + ".pt")
@@ -197,10 +243,13 @@ def test_kill_9_during_an_epoch_loses_at_most_that_epoch(store, repository):
     process.wait()
     killed = log.read_text().split()[0]
     log.write_text("")
+    Path("batches.log").write_text("")
 
     assert start(pause=0).wait(timeout=120) == 0
     seen = log.read_text().splitlines()
     assert seen[:4] == [f"{killed} {epoch}" for epoch in (1, 2, 3, 4)]  # 1 and 2 told again from the checkpoint
+    trained = len(Path("batches.log").read_text().splitlines())
+    assert trained == 2 * 4 + 4 * 4, "batches of two epochs of the first trial, and of all four of the second"
     study = optuna.load_study(study_name="killed", storage="sqlite:///studies/test.db")
     assert [t.state.name for t in study.trials] == ["FAIL", "COMPLETE", "COMPLETE"]
     assert study.trials[1].params == study.trials[0].params

@@ -1,9 +1,13 @@
 """Optuna studies that can be stopped at any moment and resumed: the planned trials and no more, none repeated."""
 
+import copy
 import dataclasses
 import hashlib
 import json
 import math
+import os
+import tempfile
+import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -12,18 +16,20 @@ from pathlib import Path
 from typing import Any, Literal
 
 import optuna
+from filelock import FileLock
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, distribution_to_json
 from optuna.storages import BaseStorage, GrpcStorageProxy, RDBStorage, RetryHeartbeatStaleTrialCallback
 from optuna.study import MaxTrialsCallback
 from optuna.trial import FrozenTrial, Trial, TrialState
 from sqlalchemy.exc import SQLAlchemyError
 
-from cnnlab.errors import CheckpointError, ConfigError, StoreError
+from cnnlab.errors import ConfigError, StoreError
 from cnnlab.tracking import Run, is_alive, process_tags
 
 FINISHED = (TrialState.COMPLETE, TrialState.PRUNED)
-RUN_ID, SPACE, PROCESS, LABEL, STOPPED = "run_id", "search_space", "process", "label", "stopped"
-CONSTANTS = "constants"
+RUN_ID, SPACE, PROCESS, LABEL, CONSTANTS = "run_id", "search_space", "process", "label", "constants"
+DIVERGED = "diverged"
+POLL = 5.0  # seconds between two looks at the trials of other processes
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
@@ -66,6 +72,9 @@ def search(
 ) -> optuna.Study:
     """Search `space` until the planned number of trials has finished; each trial is a child run of `run`.
 
+    Several processes may work on one study. Each returns when the planned number of trials has finished, whoever ran
+    them.
+
     Args:
         run: the study's run; earlier trials of the study become its children too.
         settings: name, length, storage.
@@ -74,7 +83,8 @@ def search(
         name: the study's name where the settings give none.
         direction: of the objective; a study made with the other one is refused.
         first: label to parameters of trials that are run, whole, before the sampler chooses.
-        seed: of the sampler, moved on by the trials there are, since the same seed would repeat them.
+        seed: of the sampler, moved on by each trial's number, so that neither a resumed study nor one of several
+            processes repeats its draws.
         warmup_epochs: epochs in which no trial is pruned.
         constants: name to what a trial's parameters stand for in the code (augmentations by name, first trials,
             settings that no parameter changes); see `constants_digest`. A study whose trials were made with others is
@@ -85,14 +95,14 @@ def search(
         StoreError: the database cannot be used.
     """
     study = _open_study(settings, space, settings.study or name, direction, constants or {})
-    revive_dead_trials(study)
+    with _alone(study):
+        revive_dead_trials(study)
+        for label, params in (first or {}).items():
+            study.enqueue_trial(params, user_attrs={LABEL: label}, skip_if_exists=True)
     for trial in study.get_trials(deepcopy=False):
         if trial.state != TrialState.WAITING and RUN_ID in trial.user_attrs:
             run.adopt(trial.user_attrs[RUN_ID])
-    for label, params in (first or {}).items():
-        study.enqueue_trial(params, user_attrs={LABEL: label}, skip_if_exists=True)
-    taken = len(study.get_trials(deepcopy=False))
-    study.sampler = optuna.samplers.TPESampler(seed=seed + taken, n_startup_trials=max(len(first or {}), 4))
+    drawn_at_random = max(len(first or {}), 4)
     study.pruner = (
         optuna.pruners.MedianPruner(n_startup_trials=3, n_warmup_steps=warmup_epochs + 1, n_min_trials=3)
         if settings.prune
@@ -103,11 +113,22 @@ def search(
     print(f"Study {study.study_name}: {done} of {settings.trials} trials are finished.", flush=True)
 
     def one_trial(trial: Trial) -> float:
+        study.sampler = optuna.samplers.TPESampler(seed=seed + trial.number, n_startup_trials=drawn_at_random)
         return _run_trial(trial, run, space, objective, settings.trials, maximise=direction == "maximize")
 
-    if done < settings.trials:
-        stop = MaxTrialsCallback(settings.trials, states=FINISHED)
-        study.optimize(one_trial, callbacks=[stop])
+    taken = (*FINISHED, TrialState.RUNNING)
+    waiting = False
+    while count_finished(study) < settings.trials:
+        if len(study.get_trials(deepcopy=False, states=taken)) < settings.trials:
+            study.optimize(one_trial, callbacks=[MaxTrialsCallback(settings.trials, states=taken)])
+        else:  # the last ones run in other processes; of one that dies the trial is ours
+            if not waiting:
+                print("The last trials run in other processes: waiting for them.", flush=True)
+            waiting = True
+            time.sleep(POLL)
+            optuna.storages.fail_stale_trials(study)
+            with _alone(study):
+                revive_dead_trials(study)
     return study
 
 
@@ -117,9 +138,11 @@ def count_finished(study: optuna.Study) -> int:
 
 
 def revive_dead_trials(study: optuna.Study) -> int:
-    """Queue again, with the same parameters, the trials that were stopped or whose process on this host is gone.
+    """Queue again, with the same parameters, the trials that failed or whose process on this host is gone.
 
-    Optuna's heartbeat does the same for other hosts, after its grace period. Returns how many were queued.
+    Parameters are not at fault where a trial fails (a divergence is pruned): it was stopped, a disk was full, a server
+    away. Optuna's heartbeat does the same for other hosts, after its grace period, but not through grpc://. Returns how
+    many were queued.
     """
     revived = 0
     retry = RetryHeartbeatStaleTrialCallback(max_retry=None)
@@ -128,12 +151,22 @@ def revive_dead_trials(study: optuna.Study) -> int:
     for trial in trials:
         gone = trial.state == TrialState.RUNNING and is_alive(trial.user_attrs.get(PROCESS, {})) is False
         if gone:
-            study._storage.set_trial_state_values(trial._trial_id, state=TrialState.FAIL)
-        stopped = trial.state == TrialState.FAIL and trial.user_attrs.get(STOPPED) and trial.number not in retried
-        if gone or stopped:
-            retry(study, trial)
+            try:
+                study._storage.set_trial_state_values(trial._trial_id, state=TrialState.FAIL)
+            except optuna.exceptions.UpdateFinishedTrialError:  # another process was faster
+                continue
+        if gone or (trial.state == TrialState.FAIL and trial.number not in retried):
+            again = copy.copy(trial)  # without its process: it is not dead while it waits for a new one
+            again.user_attrs = {key: value for key, value in trial.user_attrs.items() if key != PROCESS}
+            retry(study, again)
             revived += 1
     return revived
+
+
+def _alone(study: optuna.Study) -> FileLock:
+    """A lock among this user's processes on this machine: two that queue trials at once would queue them twice."""
+    name = hashlib.sha256(study.study_name.encode()).hexdigest()[:12]
+    return FileLock(Path(tempfile.gettempdir()) / f"cnnlab-{os.getuid()}-study-{name}.lock")
 
 
 def params_digest(params: Mapping[str, Any]) -> str:
@@ -177,7 +210,6 @@ def _run_trial(
     trial: Trial, run: Run, space: Mapping[str, BaseDistribution], objective: Objective, planned: int, maximise: bool
 ) -> float:
     trial.set_user_attr(PROCESS, process_tags())
-    trial.set_user_attr(STOPPED, False)  # a trial that is tried again has inherited what the stopped one had
     params = {name: _suggest(trial, name, distribution) for name, distribution in space.items()}
     label = trial.user_attrs.get(LABEL, "")
     title = f"trial {trial.number}" + (f" · {label}" if label else "")
@@ -186,7 +218,7 @@ def _run_trial(
     def report(epoch: int, value: float) -> None:
         nonlocal best
         if math.isnan(value):
-            raise optuna.TrialPruned("the objective is not a number")
+            raise FloatingPointError("the objective is not a number")
         best = max(best, value) if maximise else min(best, value)
         trial.report(best, epoch)  # the best so far, so that a pruned trial is remembered by it and not by its last
         if trial.should_prune() and not label:  # named ones are what all others are compared with
@@ -198,11 +230,9 @@ def _run_trial(
         child.log_config(params)
         try:
             value = objective(params, child, report)
-        except (KeyboardInterrupt, CheckpointError):
-            trial.set_user_attr(STOPPED, True)  # by the user or a full disk: not the parameters' fault
-            raise
         except FloatingPointError as error:
             child.set_tags({"trial.state": "PRUNED"})
+            trial.set_user_attr(DIVERGED, True)
             print(f"{title}: {error}", flush=True)
             raise optuna.TrialPruned(str(error)) from error
         except optuna.TrialPruned:

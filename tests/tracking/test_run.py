@@ -7,6 +7,7 @@ import sys
 
 import mlflow
 import numpy as np
+import psutil
 import pytest
 import torch
 from torch import nn
@@ -20,7 +21,7 @@ def start(**kwargs):
     return Run.start("test", {}, "A test.", experiment="test", **kwargs)
 
 
-def test_a_run_of_a_dead_process_is_closed_and_a_living_one_left(store):
+def test_a_run_of_a_dead_process_is_closed_and_a_living_one_left(store, monkeypatch):
     client = open_store()
     experiment = client.create_experiment("test")
     done = subprocess.run(
@@ -34,7 +35,14 @@ def test_a_run_of_a_dead_process_is_closed_and_a_living_one_left(store):
     assert client.get_run(dead.info.run_id).info.status == "KILLED"
     for run in (alive, elsewhere):
         assert client.get_run(run.info.run_id).info.status == "RUNNING"
-    assert is_alive(process_tags()) is True and is_alive({}) is None
+    mine = process_tags()
+    assert is_alive(mine) is True and is_alive({}) is None
+    assert is_alive(mine | {"process.boot": "an earlier one"}) is False, "ids come again after a restart"
+    assert is_alive(mine | {"process.started": str(float(mine["process.started"]) - 60)}) is False
+    boot, created = psutil.boot_time, psutil.Process.create_time
+    monkeypatch.setattr(psutil, "boot_time", lambda: boot() + 3600)
+    monkeypatch.setattr(psutil.Process, "create_time", lambda self: created(self) + 3600)
+    assert is_alive(mine) is True, "the clock was set"
 
 
 @pytest.mark.parametrize(("error", "status"), [(ValueError, "FAILED"), (KeyboardInterrupt, "KILLED")])
@@ -81,6 +89,16 @@ def test_a_read_only_store_is_one_sentence(store, monkeypatch):
     with pytest.raises(StoreError, match="tracking store .*cannot be used .*MLFLOW_TRACKING_URI"):
         with start():
             pass
+
+
+def test_what_is_stored_with_a_child_is_the_childs(store):
+    with start() as run, run.child("inner") as child:
+        child.log_data("made", "0" * 16, {"train": 8}, "embedded")
+        with pytest.raises(RuntimeError, match="a child run has no model of its own"):
+            child.log_model(nn.Conv2d(3, 1, 1), torch.rand(2, 3, 4, 4))
+    client = open_store()
+    names = [[d.dataset.name for d in client.get_run(i).inputs.dataset_inputs] for i in (run.id, child.id)]
+    assert names == [[], ["made/train (8)"]]
 
 
 def test_a_second_process_stores_nothing(store):

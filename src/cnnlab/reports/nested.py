@@ -17,7 +17,7 @@ from torch import nn
 from cnnlab.data.folds import Fold
 from cnnlab.data.imageset import ImageSet
 from cnnlab.models.saved import save_model
-from cnnlab.search import LABEL, params_digest, trial_rows
+from cnnlab.search import DIVERGED, LABEL, params_digest, trial_rows
 from cnnlab.tracking import Run
 from cnnlab.training.checkpoint import load_checkpoint, save_checkpoint
 from cnnlab.training.views import Views
@@ -114,7 +114,7 @@ def nested_table(studies: Sequence[optuna.Study], plain: Mapping[str, Any]) -> s
         for trial in trial_rows(study):
             key = trial.user_attrs.get(LABEL) or f"sampled {params_digest(trial.params)[:4]}"
             pruned = trial.state == optuna.trial.TrialState.PRUNED
-            shown = "diverged" if trial.value is None else f"{100 * trial.value:.1f}{' (pruned)' * pruned}"
+            shown = "diverged" if DIVERGED in trial.user_attrs else f"{100 * trial.value:.1f}{' (pruned)' * pruned}"
             values.setdefault(key, {})[number] = f"**{shown}**" if trial.number == study.best_trial.number else shown
             params[key] = trial.params
     lines = [

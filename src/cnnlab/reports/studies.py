@@ -12,7 +12,7 @@ from cnnlab import plots
 from cnnlab.errors import ConfigError
 from cnnlab.evaluation.bootstrap import paired_difference
 from cnnlab.reports.text_tables import table_lines
-from cnnlab.search import LABEL, RUN_ID, trial_rows
+from cnnlab.search import DIVERGED, LABEL, RUN_ID, trial_rows
 from cnnlab.tracking import Run
 
 Arrays = Mapping[str, np.ndarray]
@@ -62,6 +62,7 @@ def compare_trials(
         rows.append({
             "name": label, "changed": changed, "run_id": trial.user_attrs[RUN_ID],
             "mean": trial.value, "std": 0.0, "n": 1, "values": (),
+            "diverged": DIVERGED in trial.user_attrs or trial.value is None,
         })  # fmt: skip
     base = next((row for row in rows if not row["changed"] and row["name"] in arrays), None)
     if base is None:
@@ -84,7 +85,7 @@ def compare_trials(
         cells.append([row["name"], f"{row['mean']:.4f}", gain, *further, row["changed"]])
     for row in rows:
         if row["name"] not in arrays:
-            end = "diverged" if row["mean"] is None else f"{row['mean']:.4f}, pruned"
+            end = "diverged" if row["diverged"] else f"{row['mean']:.4f}, pruned"
             cells.append([row["name"], end, "", *[""] * len(also), row["changed"]])
     text = (
         f"{what} Gain over {base['name']} with the 95 % interval of a paired bootstrap over what was judged: one "

@@ -14,8 +14,9 @@ import torch
 from matplotlib.figure import Figure
 from mlflow.data.filesystem_dataset_source import FileSystemDatasetSource
 from mlflow.data.meta_dataset import MetaDataset
-from mlflow.entities import Metric, Param
+from mlflow.entities import DatasetInput, InputTag, Metric, Param
 from mlflow.exceptions import MlflowException
+from mlflow.utils.mlflow_tags import MLFLOW_DATASET_CONTEXT
 from sqlalchemy.exc import SQLAlchemyError
 from torch import nn
 
@@ -67,6 +68,8 @@ class Run:
         self.datasets: dict[str, Any] = {}
         self.began = time.time()
         self.resumed = False  # a study that goes on sets it
+        self.disposable: list[Path] = []
+        """files that only serve to resume: removed when all is stored and the run has ended well"""
 
     # ---- life ------------------------------------------------------------------------------------------------------
     @classmethod
@@ -98,6 +101,8 @@ class Run:
             raise
         finally:
             mlflow.end_run(status)
+        for path in run.disposable:
+            path.unlink(missing_ok=True)
 
     @classmethod
     def inactive(cls, entry_point: str = "") -> "Run":
@@ -152,9 +157,16 @@ class Run:
         self.datasets[name] = {"name": name, "digest": digest, "splits": dict(splits)}
         self.set_tags({"data": name, "data.digest": digest})
         if self._client:
-            for split, size in splits.items():
-                entry = MetaDataset(_LocalSource(source), name=f"{name}/{split} ({size})", digest=digest[:36])
-                mlflow.log_input(entry, context=split)
+            entries = [
+                DatasetInput(
+                    MetaDataset(
+                        _LocalSource(source), name=f"{name}/{split} ({size})", digest=digest[:36]
+                    )._to_mlflow_entity(),
+                    [InputTag(MLFLOW_DATASET_CONTEXT, split)],
+                )
+                for split, size in splits.items()
+            ]
+            self._client.log_inputs(self.id, entries)
 
     def log_weights(self, report: WeightsReport, prefix: str = "weights") -> None:
         """Store what a network started from: source, hash and completeness of its weights, as tags `prefix`.*."""
@@ -197,9 +209,14 @@ class Run:
             example: float32 (B, C, H, W), B at least 2.
             name: its name within the run.
             register: name in the model registry, if it is to be registered.
+
+        Raises:
+            RuntimeError: this is a child; MLflow stores models with the run that is active.
         """
         if self._client is None:
             return None
+        if (active := mlflow.active_run()) is None or active.info.run_id != self.id:
+            raise RuntimeError("a child run has no model of its own: log it with the run that was started")
         from mlflow.models import ModelSignature
         from mlflow.types import Schema, TensorSpec
 
