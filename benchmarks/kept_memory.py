@@ -17,13 +17,13 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from cnnlab.devices import native_bf16
 from cnnlab.errors import ConfigError
 from cnnlab.experiment import Experiment, Outcome, main
 from cnnlab.models import build_model
 from cnnlab.reports.text_tables import table_lines
 from cnnlab.tracking import Run
 from cnnlab.training.memory import keep_memory
-from cnnlab.training.precision import native_bf16
 
 BATCHES = {"speednet": (1000, 32), "alexnet": (64, 224), "efficientnet_lite0": (32, 128), "resnet18": (128, 32)}
 """Images in a batch and their sides, as the experiments that train these networks have them."""

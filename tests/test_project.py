@@ -90,6 +90,44 @@ def test_a_misspelt_parameter_is_refused_with_the_nearest(checkout):
     assert done.returncode != 0 and "Did you mean --training.epochs?" in done.stderr
 
 
+TWO = """
+import sys
+sys.path[:0] = [{src!r}, {tests!r}]
+from dataclasses import replace
+import torch
+from training.test_loop import FAST, bright_or_dark, small_net
+from cnnlab.training import fit
+from cnnlab.training.precision import make_fabric
+
+fabric = make_fabric("32-true")
+seen = []
+
+def transform(images, generator):
+    seen.append(images.float().mean((1, 2, 3)))
+    return images.float() / 255
+
+net = small_net(seed=fabric.global_rank)
+fit(net, bright_or_dark("train"), bright_or_dark("val"), replace(FAST, epochs=1), transform=transform, fabric=fabric)
+weights = fabric.all_gather(torch.cat([p.detach().flatten() for p in net.parameters()]))
+shards = [set(shard.tolist()) for shard in fabric.all_gather(torch.cat(seen))]
+if fabric.is_global_zero:
+    assert torch.equal(weights[0], weights[1]), "one network"
+    assert len(shards[0]) == len(shards[1]) == 32 and not shards[0] & shards[1], "each picture is seen by one of them"
+    print("ONE NETWORK")
+"""
+
+
+def test_two_processes_share_the_pictures_and_end_with_the_same_network(tmp_path, repository):
+    program = tmp_path / "two.py"
+    program.write_text(TWO.format(src=str(repository / "src"), tests=str(repository / "tests")))
+    command = [str(Path(sys.executable).parent / "fabric"), "run", "--accelerator=cpu", "--devices=2", "--strategy=ddp"]
+    done = subprocess.run(
+        [*command, str(program)], cwd=tmp_path, env=os.environ | {"OMP_NUM_THREADS": "1"}, capture_output=True,
+        text=True, timeout=300,
+    )  # fmt: skip
+    assert done.returncode == 0 and "ONE NETWORK" in done.stdout, done.stderr[-3000:]
+
+
 def test_two_processes_train_one_network_in_one_run(checkout):
     """Through Lightning Fabric's launcher: both train, the first alone stores."""
     store = f"sqlite:///{checkout}/two.db"

@@ -57,6 +57,14 @@ def test_a_training_that_ends_early_leaves_no_thread():
 
 
 def test_threads_of_the_network_stay_as_many_as_they_were():
-    before = torch.get_num_threads()
-    assert list(make_ahead(iter(range(3)), 1)) == [0, 1, 2]
-    assert torch.get_num_threads() == before
+    """The number is a thread's own, but a thread that starts later takes the one that was set last."""
+    before, later = torch.get_num_threads(), []
+    try:
+        torch.set_num_threads(2)
+        assert list(make_ahead(iter(range(3)), 1)) == [0, 1, 2]
+        new = threading.Thread(target=lambda: later.append(torch.get_num_threads()))
+        new.start()
+        new.join()
+        assert torch.get_num_threads() == 2 and later == [2]
+    finally:
+        torch.set_num_threads(before)

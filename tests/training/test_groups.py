@@ -126,6 +126,51 @@ def test_step_decay(settings, wanted):
     assert [r[-1] for r in rates] == pytest.approx([0.1 * w for w in wanted])
 
 
+def test_only_matrices_and_kernels_decay():
+    groups = LayerGroups(small_net(), replace(FAST, weight_decay=0.1)).optimizer_groups()
+    assert all((p.ndim > 1) == (group["weight_decay"] == 0.1) for group in groups for p in group["params"])
+    assert {group["weight_decay"] for group in groups} == {0.0, 0.1}
+
+
+def test_a_cosine_falls_to_half_in_the_middle_and_to_none_at_the_end():
+    training = replace(FAST, epochs=2, lr=1.0, schedule="cosine")
+    optimizer = make_optimizer(LayerGroups(small_net(), training), training)
+    schedule = make_schedule(optimizer, training, steps_per_epoch=10)
+    rates = [schedule.get_last_lr()[0]]
+    for _ in range(20):
+        optimizer.step()
+        schedule.step()
+        rates.append(schedule.get_last_lr()[0])
+    assert rates[0] == 1 and rates[10] == pytest.approx(0.5) and rates[20] == pytest.approx(0, abs=1e-9)
+    assert rates[5] == pytest.approx((1 + 0.5**0.5) / 2)
+
+
+def test_one_cycle_peaks_after_a_fifth_of_the_steps():
+    training = replace(FAST, epochs=1, lr=1.0, schedule="one_cycle")
+    optimizer = make_optimizer(LayerGroups(small_net(), training), training)
+    schedule = make_schedule(optimizer, training, steps_per_epoch=20)
+    rates = [schedule.get_last_lr()[0]]
+    for _ in range(19):
+        optimizer.step()
+        schedule.step()
+        rates.append(schedule.get_last_lr()[0])
+    assert max(rates) == pytest.approx(1) and rates.index(max(rates)) == 3, "steps 0 to 3 are a fifth of 20"
+    assert rates[0] == pytest.approx(1 / 25) and rates[-1] < 0.001
+
+
+@pytest.mark.parametrize("steps", range(1, 7))
+@pytest.mark.parametrize("optimizer", ["sgd", "sgd_plain", "rmsprop", "adagrad", "adamw"])
+def test_one_cycle_takes_any_number_of_steps_and_gives_momentum_to_none_that_has_none(steps, optimizer):
+    training = replace(FAST, epochs=1, lr=1e-3, schedule="one_cycle", optimizer=optimizer)
+    made = make_optimizer(LayerGroups(small_net(), training), training)
+    schedule = make_schedule(made, training, steps_per_epoch=steps)
+    for _ in range(steps):
+        made.step()
+        schedule.step() if schedule.last_epoch < schedule.total_steps - 1 else None
+    momentum = {group.get("momentum", 0) for group in made.param_groups}
+    assert momentum == {0} if optimizer != "sgd" else 0.8 < momentum.pop() <= 0.95
+
+
 def test_a_linear_schedule_begins_at_the_rate_and_ends_one_step_above_none():
     training = replace(FAST, epochs=2, lr=1.0, schedule="linear")
     optimizer = make_optimizer(LayerGroups(small_net(), training), training)

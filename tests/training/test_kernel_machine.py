@@ -10,7 +10,13 @@ from cnnlab.errors import ConfigError, DataError
 from cnnlab.models import build_model
 from cnnlab.models.kernel_machine import committee_of
 from cnnlab.models.saved import load_model, save_model
-from cnnlab.training.kernel_machine import fit_backbone_machine, fit_patch_machine, learn_patches, principal_components
+from cnnlab.training.kernel_machine import (
+    _slope,
+    fit_backbone_machine,
+    fit_patch_machine,
+    learn_patches,
+    principal_components,
+)  # fmt: skip
 
 SMALL = {"size": (64, 64), "grid": (4, 4), "dims": 16, "weights": "random"}
 
@@ -32,6 +38,19 @@ def fitted():
     torch.manual_seed(0)
     images, labels = patches(40, 0)
     return fit_backbone_machine(images, labels, **SMALL)[0], images, labels
+
+
+def test_probabilities_are_calibrated(fitted):
+    """The slope on margins is that by which the labels were drawn, and a machine's logits are its margins times it."""
+    rng = np.random.default_rng(0)
+    margins = rng.normal(size=(20_000, 2))
+    chances = 1 / (1 + np.exp(-3 * (margins[:, 1] - margins[:, 0])))
+    assert _slope(margins, (rng.random(20_000) < chances).astype(int)) == pytest.approx(3, rel=0.1)
+    machine, images, _ = fitted
+    some = images[:4].float() / 255
+    with torch.no_grad():
+        torch.testing.assert_close(machine(some), machine.slope * machine.margins(some))
+    assert machine.slope.item() != 1
 
 
 def test_the_place_of_a_feature_tells_classes_apart_that_average_pooling_could_not(fitted):

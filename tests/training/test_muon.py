@@ -34,6 +34,17 @@ def test_the_first_the_last_and_depthwise_layers_are_adamws():
     assert sum(len(g["params"]) for g in groups) == len(list(net.parameters()))
 
 
+@pytest.mark.parametrize(("name", "scores"), [("face_net", 1), ("squeezenet1_1", 1), ("fcn8s", 5)])
+def test_convolutions_that_give_the_scores_are_adamws(name, scores):
+    """Of an FCN three layers of scores and the two upsamplings between them."""
+    settings = {"fcn8s": {"backbone": "alexnet"}, "face_net": {"boxes": False}}.get(name, {})
+    net = build_model(name, num_classes=7, **settings)
+    groups = split_hidden(LayerGroups(net, Training()).optimizer_groups())
+    last = [p for g in groups if not g["hidden"] for p in g["params"] if p.ndim == 4 and len(p) == 7]
+    assert len(last) == scores
+    assert not any(len(p) == 7 for g in groups if g["hidden"] for p in g["params"])
+
+
 def test_adamws_part_is_pytorchs():
     ours, theirs = nn.Linear(5, 3), nn.Linear(5, 3)
     theirs.load_state_dict(ours.state_dict())

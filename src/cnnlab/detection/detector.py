@@ -12,6 +12,7 @@ from cnnlab.detection.boxes import cell_boxes
 from cnnlab.detection.nms import suppress
 from cnnlab.detection.pyramid import as_images, levels, on_grid, pyramid_scales
 from cnnlab.detection.regression import clip, decode
+from cnnlab.devices import native_bf16
 from cnnlab.errors import CheckpointError, ConfigError, DataError
 from cnnlab.files import replacing
 from cnnlab.models import build_model
@@ -67,7 +68,7 @@ class FaceDetector:
         self.factor = factor or (2.0 if model.margin else 1.25)
         self.containment = containment
         self.model = fold_batch_norm(copy.deepcopy(model)).to(self.device, memory_format=torch.channels_last)
-        if hasattr(self.model, "to_bfloat16") and _computes_in_bfloat16(self.device):
+        if hasattr(self.model, "to_bfloat16") and native_bf16(self.device.type):
             self.model.to_bfloat16()
 
     def detect_single_scale(self, image: np.ndarray, threshold: float | None = None) -> Detections:
@@ -225,12 +226,6 @@ class FaceDetector:
 
 
 _SETTINGS = ("threshold", "scales", "max_resolution", "min_face", "nms_iou", "tta", "factor", "containment")
-
-
-def _computes_in_bfloat16(device: torch.device) -> bool:
-    if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
-    return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
 
 
 def _scored(outputs: Tensor) -> tuple[Tensor, Tensor]:

@@ -20,9 +20,15 @@ def to_float(images: Tensor, generator: torch.Generator | None = None) -> Tensor
 
 
 def batches(dataset: Dataset, batch_size: int, generator: torch.Generator | None = None) -> DataLoader:
-    """A DataLoader over a data set that hands out whole batches by `__getitems__`; shuffled if given a generator."""
+    """A DataLoader over a data set that hands out whole batches by `__getitems__`; shuffled if given a generator.
+
+    Shuffled ones are for training. A last batch of a single image is left out there, another one in each epoch: batch
+    norm has no variance of one pixel.
+    """
+    shuffle = generator is not None
+    single = shuffle and len(dataset) > batch_size > 1 and len(dataset) % batch_size == 1
     return DataLoader(
-        dataset, batch_size=batch_size, shuffle=generator is not None, generator=generator, collate_fn=_as_is
+        dataset, batch_size=batch_size, shuffle=shuffle, generator=generator, collate_fn=_as_is, drop_last=single
     )
 
 

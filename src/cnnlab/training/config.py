@@ -69,6 +69,13 @@ class Training:
             raise ConfigError(f"training.label_smoothing must be in [0, 1), not {self.label_smoothing}.")
         if self.step_gamma <= 0:
             raise ConfigError(f"training.step_gamma must be above 0, not {self.step_gamma}.")
+        if self.schedule == "plateau" and self.step_gamma >= 1:
+            raise ConfigError(f"training.step_gamma must be below 1 with schedule=plateau, not {self.step_gamma}.")
+        if self.patience and self.monitor == "last":
+            raise ConfigError(
+                "training.patience waits for a better epoch, and with training.monitor=last none is better: name a "
+                "metric, such as val/loss."
+            )
         if any(factor <= 0 for factor in self.lr_factors):
             raise ConfigError(
                 f"training.lr_factors must all be above 0, not {' '.join(map(str, self.lr_factors))}; "

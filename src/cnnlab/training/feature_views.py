@@ -8,8 +8,8 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from cnnlab.data.imageset import ImageSet
+from cnnlab.devices import native_bf16
 from cnnlab.training.memory import keep_memory
-from cnnlab.training.precision import native_bf16
 from cnnlab.training.views import Views, look
 
 View = Callable[[Tensor], Tensor]

@@ -1,6 +1,7 @@
 """The training loop: one for every experiment, resumable at each epoch, the same on CPU, GPU or several processes."""
 
 import copy
+import math
 import time
 from collections.abc import Callable, Sequence, Sized
 from dataclasses import dataclass, field
@@ -110,6 +111,7 @@ def fit(
         schedule.load_state_dict(state["schedule"])
         if average:
             average.load_state_dict(state["average"])
+        fabric.strategy.precision.load_state_dict(state.get("precision", {}))  # 16-mixed: its scaler
         result, best_state = Fit(state["history"], state["best_epoch"]), state["best"]
         for epoch, metrics in enumerate(result.history, 1):  # whoever listens hears the whole story
             if on_epoch:
@@ -194,6 +196,7 @@ def fit(
             save_checkpoint(checkpoint, {
                 "fingerprint": fingerprint, "model": model.state_dict(), "optimizer": optimizer.state_dict(),
                 "schedule": schedule.state_dict(), "average": average.state_dict() if average else None,
+                "precision": fabric.strategy.precision.state_dict(),
                 "history": result.history, "best_epoch": result.best_epoch, "best": best_state,
             })  # fmt: skip
         progress.set_postfix({k: f"{metrics[k]:.3f}" for k in ("train/loss", "val/loss", "val/accuracy")})
@@ -201,6 +204,9 @@ def fit(
             on_epoch(epoch, metrics)
     progress.close()
     groups.release()
+    if math.isnan(result.best["val/loss"]):
+        told = f"after epoch {result.best_epoch} the network's outputs are no numbers"
+        raise FloatingPointError(f"training diverged: {told}")
     model.load_state_dict(best_state)
     return result
 
@@ -248,6 +254,8 @@ def _is_best(result: Fit, training: Training) -> bool:
     if result.best_epoch == 0:
         return True
     old = result.best[training.monitor]
+    if math.isnan(old):  # nothing compares with it
+        return True
     return new <= old if training.minimise else new >= old  # of equals the later one: it was trained longer
 
 

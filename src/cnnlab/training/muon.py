@@ -97,10 +97,18 @@ def split_hidden(groups: list[dict]) -> list[dict]:
     """Parameter groups with the dense convolutions apart, which Muon takes.
 
     Not the first layer, whose input is the image's channels, and not depthwise ones: there is nothing to decorrelate.
+    Not the last ones either, those in the first group with as many outputs as its last weight: the length of the scores
+    is to grow.
     """
+    weights = [p for p in groups[0]["params"] if p.ndim > 1]
+    scores = {id(p) for p in weights if len(p) == len(weights[-1])}
+
+    def turns(p: nn.Parameter) -> bool:
+        return p.ndim == 4 and p.shape[1] > 3 and id(p) not in scores
+
     out = []
     for group in groups:
-        hidden = [p for p in group["params"] if p.ndim == 4 and p.shape[1] > 3]
-        others = [p for p in group["params"] if not (p.ndim == 4 and p.shape[1] > 3)]
+        hidden = [p for p in group["params"] if turns(p)]
+        others = [p for p in group["params"] if not turns(p)]
         out += [{**group, "params": some, "hidden": some is hidden} for some in (others, hidden) if some]
     return out

@@ -54,7 +54,7 @@ def make_schedule(optimizer: Optimizer, training: Training, steps_per_epoch: int
         mode = "min" if "loss" in training.watched else "max"
         # it acts after more than `patience` epochs without a better one; a threshold would ask for a step of some size
         patience = (training.step_epochs or 5) - 1
-        return ReduceLROnPlateau(optimizer, mode, training.step_gamma, patience, threshold=0.0)
+        return ReduceLROnPlateau(optimizer, mode, training.step_gamma, patience, threshold=0.0, eps=0.0)
     if training.schedule == "step" and training.step_epochs:
         return StepLR(optimizer, step_size=training.step_epochs * steps_per_epoch, gamma=training.step_gamma)
     if training.schedule == "step":

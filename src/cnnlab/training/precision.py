@@ -8,22 +8,12 @@ One process by default. Several come from Fabric's own launcher, which hands its
 import logging
 import os
 
-import torch
 from lightning_fabric import Fabric
+
+from cnnlab.devices import native_bf16
 
 logging.getLogger("lightning.fabric").setLevel(logging.WARNING)  # it would announce the precision at every fit
 logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
-
-
-def native_bf16(device: str = "") -> bool:
-    """Whether a processor multiplies in bfloat16 (elsewhere it is emulated and slower than 32 bit).
-
-    Args:
-        device: `cpu` or `cuda`; the one that trains unless given.
-    """
-    if device == "cuda" or (not device and torch.cuda.is_available()):
-        return torch.cuda.is_bf16_supported(including_emulation=False)
-    return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
 
 
 def make_fabric(precision: str = "auto") -> Fabric:

@@ -16,12 +16,12 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from cnnlab.data.scene_crops import SceneCrops, SceneSet
+from cnnlab.devices import native_bf16
 from cnnlab.errors import ConfigError
 from cnnlab.evaluation.segmentation import confusion, mean_iou, pixel_accuracy, trimap_counts
 from cnnlab.training.config import Training
 from cnnlab.training.loop import Fit, Metrics, Transform, fit, to_float
 from cnnlab.training.objective import Segmentation
-from cnnlab.training.precision import native_bf16
 
 TRIMAP_WIDTHS = tuple(range(1, 21))
 ClassWeights = Literal["none", "root_median_frequency", "median_frequency"]
@@ -143,14 +143,13 @@ def train_scenes(
     """Train `model` in place on crops of `train`.
 
     Every `judge_every` epochs, and after the last, all of `judged` is segmented in a single view (`val/miou`,
-    `val/pixel_accuracy`); `val/loss` and `val/accuracy` of every epoch are on a few of its frames.
+    `val/pixel_accuracy`); `val/loss` and `val/accuracy` of every epoch are on `followed(judged)`.
     """
     cut = SceneCrops(
         train, crops.size, crops.scales, flip=crops.flip, length=crops.per_scene * len(train), seed=seed,
         rare=crops.rare, stretch=crops.stretch,
     )  # fmt: skip
     weights = class_weights(train, loss.class_weights)
-    some = judged.take(range(0, len(judged), max(1, len(judged) // 8)))
 
     def evaluate(network: nn.Module, epoch: int) -> Metrics:
         if epoch % judge_every and epoch != training.epochs:
@@ -159,12 +158,17 @@ def train_scenes(
         return {f"val/{name}": value for name, value in figures.items()}
 
     return fit(
-        model, cut, some, training, seed=seed, transform=transform, evaluate=evaluate, on_epoch=on_epoch,
+        model, cut, followed(judged), training, seed=seed, transform=transform, evaluate=evaluate, on_epoch=on_epoch,
         objective=Segmentation(
             class_weights=weights, label_smoothing=training.label_smoothing, lovasz=loss.lovasz
         ),
         val_objective=Segmentation(), checkpoint=checkpoint, fingerprint=fingerprint, title=title,
     )  # fmt: skip
+
+
+def followed(scenes: SceneSet) -> SceneSet:
+    """The eight or so scenes on which a training is followed epoch by epoch, spread over a set."""
+    return scenes.take(range(0, len(scenes), max(1, len(scenes) // 8)))
 
 
 @torch.no_grad()

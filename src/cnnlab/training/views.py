@@ -10,12 +10,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
+from cnnlab.devices import native_bf16
 from cnnlab.errors import ConfigError
 from cnnlab.models.layers import device_of
 from cnnlab.training.batches import batches, to_float
 from cnnlab.training.inference import batch_size_for
 from cnnlab.training.memory import keep_memory
-from cnnlab.training.precision import native_bf16
 
 
 @dataclass(frozen=True)
