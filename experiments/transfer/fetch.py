@@ -28,6 +28,7 @@ from cnnlab.data.camvid import COLOURS, IGNORED, SCENE_CLASSES, VOID, read_mask
 from cnnlab.data.fetch_camvid import COUNTS, KNOWN, PUBLIC, FetchedScenes, fetch_camvid
 from cnnlab.data.fetch_makeup import CHECKSUMS, FetchedPortraits, fetch_makeup
 from cnnlab.data.fetch_makeup import COUNTS as PORTRAIT_COUNTS
+from cnnlab.data.folders import spread_places
 from cnnlab.data.images import read_image
 from cnnlab.data.makeup import CLASSES
 from cnnlab.experiment import Experiment, Outcome, main
@@ -120,15 +121,11 @@ def _listed(counts: dict[str, int]) -> str:
     return ", ".join(f"{count} {split}" for split, count in counts.items())
 
 
-def _spread(count: int) -> list[int]:
-    return np.linspace(0, count - 1, min(count, SHOWN)).round().astype(int).tolist()
-
-
 def _scene_sheet(scenes: FetchedScenes) -> Figure:
     """Image and coloured mask beside each other, at half size, for scenes from every split."""
     pictures, labels = [], []
     for label, listed in enumerate(scenes.pairs.values()):
-        for index in _spread(len(listed)):
+        for index in spread_places(len(listed), SHOWN):
             image, mask = (scenes.folder / name for name in listed[index])
             mask = read_mask(mask)
             both = [read_image(image), COLOURS[np.where(mask == IGNORED, VOID, mask)]]
@@ -141,7 +138,7 @@ def _scene_sheet(scenes: FetchedScenes) -> Figure:
 
 def _portrait_sheet(portraits: FetchedPortraits, split: str) -> Figure:
     names = [(label, f"{split}/{title}/{portraits.names[split][title][index]}") for label, title in enumerate(CLASSES)
-             for index in _spread(len(portraits.names[split][title]))]  # fmt: skip
+             for index in spread_places(len(portraits.names[split][title]), SHOWN)]  # fmt: skip
     pixels = np.stack([read_image(portraits.folder / name) for _, name in names])
     labels = torch.tensor([label for label, _ in names])
     return plots.class_grid(torch.from_numpy(pixels).permute(0, 3, 1, 2), labels, CLASSES, per_class=SHOWN)

@@ -1,8 +1,10 @@
+from dataclasses import fields
+
 import pytest
 import torch
 import torch.nn.functional as F
 
-from cnnlab.data.augment import Augmentation, _rotate, _shift
+from cnnlab.data.augment import MOVING, STRENGTHS, Augmentation, _rotate, _shift
 from cnnlab.data.resample import resized_crops
 from cnnlab.errors import ConfigError
 
@@ -150,3 +152,24 @@ def test_a_zoom_of_two_shows_the_middle_twice_as_large():
     assert shown.min() > ramp[..., 3].max() and shown.max() < ramp[..., 12].min()
     smaller = _rotate(ramp, torch.zeros(1), torch.tensor([0.5]))
     assert (smaller[..., :4] == 0).all() and (smaller[..., 12:] == 1).all(), "beyond the border the edge is repeated"
+
+
+def test_all_that_moves_or_covers_pixels_is_known_to_those_who_have_masks():
+    """Whatever leaves a picture's coordinates alone changes a picture of columns into one of columns."""
+    strong = {"shift": 6, "rotate": 20.0, "zoom": 0.4, "crop_scale": (0.3, 0.5)}
+    strong |= {"crop_ratio": (0.5, 0.6)}
+    step = torch.zeros(16, 3, 32, 32, dtype=torch.uint8)
+    step[..., 9:] = 200  # not in the middle, where a magnified edge would stay
+    for field in fields(Augmentation):
+        if field.name == "multi_scale":  # another size of the whole batch, if it is drawn
+            continue
+        value = strong.get(field.name, 0.5 if field.name in STRENGTHS else 1.0)
+        out = Augmentation(**{field.name: value})(step, torch.Generator().manual_seed(1))
+        contrast = (out[..., 24:].mean((1, 2, 3)) - out[..., :6].mean((1, 2, 3))).abs()
+        edges = (out[..., 1:] - out[..., :-1]).abs().mean((1, 2))
+        there = out.shape[-2:] == (32, 32) and bool((edges.argmax(1) == 8).all() and (contrast > 0.05).all())
+        there = there and bool((out[:, :, :8, 24:].mean((1, 2, 3)) > out[:, :, :8, :6].mean((1, 2, 3))).all())
+        if field.name in ("noise", "blocks", "invert"):  # they change values, not places
+            assert field.name not in MOVING
+        else:
+            assert there == (field.name not in MOVING), field.name

@@ -34,6 +34,7 @@ def write(folder, table=True, splits=("train", "val")):
         rows = ["image,annotation"]
         for number in range(3):
             image = np.full((HEIGHT, WIDTH, 3), 10 * number, np.uint8)
+            image[..., 1] = len(split)
             image[..., 2] = columns * 20
             name = f"{split}_{number:02d}.png"
             Image.fromarray(image).save(folder / split / name)
@@ -144,6 +145,16 @@ def test_masks_in_the_courses_colours(tmp_path, mode):
     assert read_mask(path)[0].tolist() == [*range(11), IGNORED]
 
 
+def test_another_palette_is_for_the_eye_whatever_a_file_shows(tmp_path):
+    """VOC's palette shares black, two reds and a grey with the code: a file of these alone is read as any other."""
+    voc = [[128 * (i >> bit & 1) + 64 * (i >> bit + 3 & 1) for bit in range(3)] for i in range(256)]
+    for number, shown in enumerate(([0, 1, 3, 7], [0, 1, 3, 7, 8])):
+        picture = Image.fromarray(np.array([shown], np.uint8))
+        picture.putpalette([value for colour in voc for value in colour])
+        picture.save(tmp_path / f"{number}.png")
+        assert read_mask(tmp_path / f"{number}.png")[0].tolist() == shown
+
+
 def test_other_colours_are_refused(tmp_path):
     mask = COLOURS[np.zeros((4, 4), int)].copy()
     mask[2, 3] = (1, 2, 3)
@@ -171,6 +182,23 @@ def test_images_of_several_sizes(camvid):
     save_mask(camvid / "trainannot", np.zeros((16, 16)), name="train_02.png")
     with pytest.raises(DataError, match=r"train_02\.png: the image is 16x16 pixels but train_00\.png is 32x24"):
         load_camvid(str(camvid))
+
+
+def test_a_frame_in_two_splits_or_twice_in_a_table_is_refused(camvid):
+    text = (camvid / "val.csv").read_text()
+    (camvid / "val.csv").write_text(text + text.splitlines()[1] + "\n")
+    with pytest.raises(DataError, match=r"val.csv: lists a frame more than once \(val/val_00.png\)"):
+        load_camvid(str(camvid))
+    (camvid / "val.csv").write_text((camvid / "train.csv").read_text())
+    with pytest.raises(DataError, match="train/train_00.png of train and val/train_00.png of val are the same picture"):
+        load_camvid(str(camvid))
+
+
+def test_two_files_of_one_name_are_refused(tmp_path):
+    root = write(tmp_path, table=False)
+    Image.open(root / "trainannot/train_00.png").save(root / "trainannot/train_00.gif")
+    with pytest.raises(DataError, match="trainannot: train_00.gif and train_00.png have one name"):
+        load_camvid(str(root))
 
 
 def test_images_and_masks_that_do_not_pair(tmp_path):

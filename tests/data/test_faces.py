@@ -72,6 +72,8 @@ def test_writing_that_was_cut_short_is_finished(photo_folder, tmp_path):
     marker.write_text(json.dumps({**json.loads(marker.read_text()), "complete": False}))
     lost = next((tmp_path / "out" / "train" / "face").iterdir())
     lost.unlink()
+    with pytest.raises(DataError, match="out: made half way"):
+        load_course_layout(tmp_path / "out")
     assert write_course_layout(data, tmp_path / "out") is True and lost.exists()
 
 

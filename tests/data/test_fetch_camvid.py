@@ -43,7 +43,7 @@ def test_the_folder_is_the_courses(site, tmp_path, published):
     assert (scenes.folder / "val.csv").read_text() == (
         "image,annotation\nval/drawn_00000.png,valannot/drawn_00000.png\nval/drawn_00001.png,valannot/drawn_00001.png\n"
     )
-    assert len(files(scenes.folder)) == TOTAL + 2 * len(SCENES)
+    assert len(files(scenes.folder)) == TOTAL + 2 * len(SCENES) + 1, "lists, tables and the marker"
     name = "trainannot/drawn_00001.png"
     assert (scenes.folder / name).read_bytes() == (published / name).read_bytes()
     assert all(pixels.sum() == SCENES[split] * 360 * 480 for split, pixels in scenes.pixels.items())
@@ -62,6 +62,8 @@ def test_a_stopped_call_goes_on(site, tmp_path):
     site.faults["/test/drawn_00000.png"] = ["404"]
     with pytest.raises(DataError, match="test/drawn_00000.png: the server answers 404.*Or by hand: download https"):
         fetch(site, tmp_path)
+    with pytest.raises(DataError, match="CamVid: made half way; give the command that was making it again"):
+        load_camvid(str(tmp_path))
     (tmp_path / "CamVid" / "train" / "drawn_00000.png").write_bytes(b"torn")  # as a full disk would leave it
     site.asked.clear()
     assert fetch(site, tmp_path).counts == SCENES

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import socket
 from pathlib import Path
 
 import numpy as np
@@ -10,9 +11,10 @@ from PIL import Image
 from torchvision.datasets import CelebA
 
 from cnnlab.data import fetch_makeup as module
-from cnnlab.data.fetch_makeup import CHECKSUMS, FILES, MARKER, draw, fetch_makeup
+from cnnlab.data.fetch_makeup import CHECKSUMS, FILES, draw, fetch_makeup
 from cnnlab.data.fetch_miniature import PORTRAITS, make_celeba, served
-from cnnlab.data.makeup import CLASSES
+from cnnlab.data.integrity import MARKER
+from cnnlab.data.makeup import CLASSES, load_makeup
 from cnnlab.errors import DataError
 
 NAMES = [f"{number:06d}.jpg" for number in range(1, 401)]
@@ -92,7 +94,8 @@ def test_a_stopped_call_goes_on(celeba, tmp_path):
     before = portraits[1].stat().st_mtime_ns
     portraits[0].unlink()
     portraits[2].write_bytes(portraits[2].read_bytes()[:300])
-    portraits[3].with_name(portraits[3].name + ".partial").write_bytes(b"half")
+    killed = f"{portraits[3].name}.{socket.gethostname()}.{2**22 + 1}.partial"  # no process has that number
+    portraits[3].with_name(killed).write_bytes(b"half")
     portraits[3].unlink()
     again = fetch(celeba, tmp_path)
     assert again.digest == first.digest and sorted(first.folder.rglob("*.jpg")) == portraits
@@ -202,4 +205,23 @@ def test_a_refusal_of_the_drive_says_what_to_do(tmp_path, monkeypatch):
 def test_the_marker_tells_what_was_drawn(celeba, tmp_path):
     fetch(celeba, tmp_path, seed=4)
     told = json.loads((tmp_path / "heavy_makeup_CelebA" / MARKER).read_text())
-    assert told["seed"] == 4 and told["half"] is True
+    assert told["seed"] == 4 and told["half"] is True and told["complete"] is True
+
+
+def test_what_was_drawn_half_way_is_not_loaded_and_goes_on(celeba, tmp_path, monkeypatch):
+    whole = module._halve
+    left = iter(range(8))
+
+    def stopped(*arguments):
+        if next(left, None) is None:
+            raise KeyboardInterrupt
+        whole(*arguments)
+
+    monkeypatch.setattr(module, "_halve", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        fetch(celeba, tmp_path)
+    with pytest.raises(DataError, match="made half way; give the command that was making it again"):
+        load_makeup(tmp_path, (32, 32))
+    monkeypatch.setattr(module, "_halve", whole)
+    fetch(celeba, tmp_path)
+    assert len(load_makeup(tmp_path, (32, 32)).train) == 2 * PORTRAITS["train"]

@@ -37,7 +37,7 @@ def test_grey_transparent_and_palette_pictures_become_rgb(folder):
 def test_classes_may_be_named_in_an_order_of_their_own(folder):
     images = load_image_folder(folder, (8, 8), classes=("warm", "cold"), limit=2)
     assert images.classes == ("warm", "cold") and images.labels.tolist() == [0, 0, 1, 1]
-    assert images.names[:2] == ["warm/a.jpg", "warm/c.png"], "spread over the files"
+    assert images.names[:2] == ["warm/a.jpg", "warm/d.png"], "spread from the first to the last"
 
 
 def test_a_picture_is_stretched_or_padded_with_its_edges():

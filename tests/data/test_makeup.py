@@ -1,5 +1,7 @@
 """Portraits of assignment B: the course's folders, and the stand-in painted on ORL faces."""
 
+import shutil
+
 import numpy as np
 import pytest
 import torch
@@ -41,6 +43,13 @@ def test_a_class_with_one_portrait_and_other_folders_are_refused(portraits, tmp_
         load_makeup(portraits, (32, 32))
     with pytest.raises(DataError, match="no folder train/ with portraits; name the folder heavy_makeup_CelebA"):
         load_makeup(folder, (32, 32))
+
+
+def test_a_portrait_in_both_splits_is_refused(portraits):
+    folder = portraits / "heavy_makeup_CelebA"
+    shutil.copy(folder / "train/heavy_makeup/0.png", folder / "val/no_heavy_makeup/0.png")
+    with pytest.raises(DataError, match="heavy_makeup/0.png of train and no_heavy_makeup/0.png of val are the same"):
+        load_makeup(portraits, (32, 32))
 
 
 def test_the_stand_in_is_balanced_and_parts_people():

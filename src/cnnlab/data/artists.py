@@ -25,6 +25,7 @@ __all__ = ["AUGMENTATIONS", "NAME", "STAND_IN", "Fold", "course_split", "five_fo
            "load_artists"]  # fmt: skip
 
 NAME = "artists"
+FIT = "pad"  # how a painting that is not square comes to the networks' size, see `folders.resize_image`
 STAND_IN = "drawn_manners"
 AUGMENTATIONS = {
     "none": Augmentation(),
@@ -66,7 +67,7 @@ def load_artists(
                 f"{folder / artist}: {len(files)} pictures only ({', '.join(f.name for f in files)}); {FOLDS} "
                 f"stratified folds need {FOLDS} of each artist at least: add some, or remove the folder."
             )
-    return load_image_folder(folder, size, "all", name=NAME, fit="pad", limit=_QUICK if quick else None)
+    return load_image_folder(folder, size, "all", name=NAME, fit=FIT, limit=_QUICK if quick else None)
 
 
 def is_stand_in(pictures: ImageSet) -> bool:

@@ -12,6 +12,8 @@ from cnnlab.errors import ConfigError
 
 STRENGTHS = ("shift", "rotate", "zoom", "brightness", "contrast", "gamma", "colour", "saturation")
 RANGES = ("crop_scale", "crop_ratio")
+MOVING = ("flip", "shift", "crop_scale", "crop_ratio", "multi_scale", "rotate", "zoom", "erase")
+"""What moves or covers pixels, so that masks and boxes of the picture no longer fit."""
 _WHOLE = (1.0, 1.0)
 
 

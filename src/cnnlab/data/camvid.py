@@ -6,6 +6,7 @@ ignored: neither the loss nor a measure counts it. In 3 classes it belongs to th
 
 import csv
 import os
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
@@ -15,7 +16,9 @@ import numpy as np
 import torch
 from PIL import Image
 
+from cnnlab.data.folders import spread_evenly
 from cnnlab.data.images import SUFFIXES, list_images, map_threads, read_image
+from cnnlab.data.integrity import MARKER, refuse_shared_pictures, refuse_unfinished
 from cnnlab.data.scene_classes import (
     COLOURS,
     IGNORED,
@@ -93,7 +96,8 @@ def load_camvid(data: str, quick: bool = False, seed: int = 0, classes: int = 11
 
     Raises:
         ConfigError: another number of classes.
-        DataError: folders are missing, images and masks do not pair, or a file cannot be used; the sentence names it.
+        DataError: folders are missing or were fetched half way, images and masks do not pair, a frame is in two splits,
+            or a file cannot be used; the sentence names it.
     """
     if classes not in (len(SCENE_CLASSES), len(THREE_CLASS_NAMES)):
         raise ConfigError(f"classes is {classes}; street scenes have 11 classes or, grouped, 3.")
@@ -106,7 +110,9 @@ def load_camvid(data: str, quick: bool = False, seed: int = 0, classes: int = 11
             sets[split] = _scene_set(images, label_table(classes)[masks], classes, name, split, names)
     else:
         name, root = "CamVid", find_camvid(data)
+        refuse_unfinished(root / MARKER)
         sets = {split: _read_split(root, split, classes, quick) for split in SPLITS if _is_split(root, split)}
+        refuse_shared_pictures(root, list(sets.values()))
     digest = sha256("".join(scenes.digest for scenes in sets.values()).encode()).hexdigest()[:16]
     return CamVid(sets["train"], sets["val"], name, digest, data == "embedded", sets.get("test"))
 
@@ -154,7 +160,7 @@ def _is_split(root: Path, split: str) -> bool:
 def _read_split(root: Path, split: str, classes: int, quick: bool) -> SceneSet:
     pairs = _pairs_from_table(root, split) if (root / f"{split}.csv").is_file() else _pairs_by_name(root, split)
     if quick and len(pairs) > _QUICK[split]:
-        pairs = [pairs[i] for i in np.linspace(0, len(pairs) - 1, _QUICK[split]).round().astype(int)]
+        pairs = spread_evenly(pairs, _QUICK[split])
 
     def read(pair: tuple[Path, Path]) -> tuple[np.ndarray, np.ndarray]:
         image = read_image(pair[0])
@@ -196,6 +202,9 @@ def _pairs_from_table(root: Path, split: str) -> list[tuple[Path, Path]]:
         listed = _listed(f"{path.parent.name}/{path.name}" for path in absent)
         files = "a file that is" if len(absent) == 1 else f"{len(absent)} files that are"
         raise DataError(f"{table}: lists {files} not there ({listed}); copy the missing or mend the table.")
+    seen = Counter(image for image, _ in pairs)
+    if repeated := _listed(f"{path.parent.name}/{path.name}" for path, times in seen.items() if times > 1):
+        raise DataError(f"{table}: lists a frame more than once ({repeated}); keep one row of each.")
     return pairs
 
 
@@ -205,8 +214,7 @@ def _locate(root: Path, folder: str, cell: str) -> Path:
 
 
 def _pairs_by_name(root: Path, split: str) -> list[tuple[Path, Path]]:
-    images = {path.stem: path for path in list_images(root / split)}
-    masks = {path.stem: path for path in list_images(root / SPLITS[split])}
+    images, masks = _by_stem(root / split), _by_stem(root / SPLITS[split])
     lone_images, lone_masks = sorted(images.keys() - masks.keys()), sorted(masks.keys() - images.keys())
     if lone_images or lone_masks:
         parts = [
@@ -219,6 +227,15 @@ def _pairs_by_name(root: Path, split: str) -> list[tuple[Path, Path]]:
         raise DataError(f"{root}: {split}/ and {SPLITS[split]}/ do not pair: {' and '.join(parts)}; a mask must have "
                         "its image's name.")  # fmt: skip
     return [(images[stem], masks[stem]) for stem in sorted(images)]
+
+
+def _by_stem(folder: Path) -> dict[str, Path]:
+    found: dict[str, Path] = {}
+    for path in list_images(folder):
+        if (other := found.setdefault(path.stem, path)) is not path:
+            raise DataError(f"{folder}: {other.name} and {path.name} have one name, by which images and masks pair; "
+                            "remove one of them.")  # fmt: skip
+    return found
 
 
 def _listed(names: Iterable[str], most: int = 3) -> str:

@@ -13,6 +13,7 @@ from cnnlab.data.boxes import check_boxes
 from cnnlab.data.embedded import face_free_photos
 from cnnlab.data.images import list_images, map_threads, read_image
 from cnnlab.data.imageset import ImageSet
+from cnnlab.data.integrity import refuse_unfinished
 from cnnlab.data.photos import CLASSES, PATCH, FaceData, load_full_images
 from cnnlab.errors import DataError
 
@@ -86,6 +87,7 @@ def load_course_layout(folder: str | os.PathLike[str], quick: bool = False) -> F
             not 48x48.
     """
     folder = Path(folder)
+    refuse_unfinished(folder / MARKER)
     full = load_full_images(folder) if (folder / "full_images").is_dir() else []
     return FaceData(
         name=folder.resolve().name,

@@ -265,9 +265,11 @@ SCANNED = Augmentation(coarse=0.4, blur=0.3, noise=0.6, blocks=0.3, gamma=0.5, c
 def collages(photos: Sequence[Photo], count: int, seed: int = 0, backgrounds: Sequence[Photo] = ()) -> list[Photo]:
     """Group pictures for validation: `count` grey, worn pictures of 6 to 20 faces of 20 to 45 pixels each.
 
-    Every face is whole in its own tile of 72 pixels; between them lies one of `backgrounds`, or plain grey.
+    Every face is whole in its own tile of 72 pixels; between them lies one of `backgrounds`, or plain grey. Photographs
+    without a face are passed over, and of none with a face no picture can be made.
     """
-    faces = [_Source(photo, None) for photo in photos]
+    faces = [_Source(photo, None) for photo in photos if len(photo.boxes)]
+    count = count if faces else 0
     side, pictures = 72, []
     for number in range(count):
         rng = np.random.default_rng((seed, number))

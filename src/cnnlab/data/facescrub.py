@@ -20,6 +20,7 @@ import torch
 from cnnlab.data.embedded import portrait, tint
 from cnnlab.data.folders import Splits, list_class_files, load_image_folder, resize_image
 from cnnlab.data.imageset import ImageSet
+from cnnlab.data.integrity import refuse_shared_pictures
 from cnnlab.errors import DataError
 from cnnlab.evaluation.image_cues import measure_file
 from cnnlab.evaluation.near_duplicates import near_duplicates
@@ -98,7 +99,7 @@ def load_facescrub(
         load_image_folder(folder, size, split, people, NAME, limit=(6 if split == "train" else 3) if quick else None)
         for split, folder in folders.items()
     ]
-    _refuse_shared_pictures(root, sets)
+    refuse_shared_pictures(root, sets)
     train, val, test = sets
     repeats = () if quick or not find_repeats else _repeats(folders, people)
     if repeats:
@@ -156,19 +157,6 @@ def _check_counts(root: Path, people: Sequence[str], counts: dict[str, dict[str,
         for person, number in counts["train"].items()
         if number < WANTED
     )
-
-
-def _refuse_shared_pictures(root: Path, sets: Sequence[ImageSet]) -> None:
-    seen: dict[bytes, tuple[str, str]] = {}
-    for faces in sets:
-        for pixels, name in zip(faces.images.numpy(), faces.names or (), strict=True):
-            key = hashlib.sha256(np.ascontiguousarray(pixels)).digest()
-            split, other = seen.setdefault(key, (faces.split, name))
-            if split != faces.split:
-                raise DataError(
-                    f"{root}: {other} of {split} and {name} of {faces.split} are the same picture; remove one, or the "
-                    f"{faces.split} split is not judged fairly."
-                )
 
 
 def _stand_in(size: tuple[int, int], quick: bool, seed: int) -> FaceSplits:

@@ -183,9 +183,12 @@ def lay_out(gathered: Gathered, output: Path, train_images: int = 70, seed: int 
         digest = sha.hexdigest()[:16]
         about = {"made_by": "facescrub_fetch", "seed": seed, "train_images": train_images, "digest": digest}
         (scratch / MARKER).write_text(json.dumps(about))
-        if folder.exists():
-            shutil.rmtree(folder)
+        earlier = output / f"{UNFINISHED}.earlier"
+        shutil.rmtree(earlier, ignore_errors=True)
+        if folder.exists():  # a folder half removed would have lost its marker, and be refused for ever
+            os.replace(folder, earlier)
         os.replace(scratch, folder)
+        shutil.rmtree(earlier, ignore_errors=True)
     names = {split: {person: sorted(files) for person, files in whose.items()} for split, whose in names.items()}
     return FetchedFaces(folder, names, digest)
 

@@ -22,6 +22,7 @@ from torchvision.datasets.utils import calculate_md5
 
 from cnnlab.data.download import download, inside
 from cnnlab.data.images import read_image
+from cnnlab.data.integrity import MARKER, mark
 from cnnlab.data.makeup import CLASSES, NAME
 from cnnlab.data.sources import Archive, Folder, for_each, is_address, writing_to
 from cnnlab.errors import DataError
@@ -33,7 +34,6 @@ FILES = (ATTRIBUTES, PARTITIONS, IDENTITIES, PICTURES)
 COUNTS = {"train": 1000, "val": 200}  # of each class
 CHECKSUMS = {name: md5 for _, md5, name in CelebA.file_list if name in FILES}  # MD5, as torchvision knows them
 SIZE = (218, 178)  # height and width of an aligned portrait
-MARKER = "cnnlab_fetch.json"  # what a folder made here says about itself
 _FIRST = "000001.jpg"
 _PARTITION = {"train": 0, "val": 1}
 _PAGE = "https://mmlab.ie.cuhk.edu.hk/projects/CelebA.html"
@@ -88,7 +88,8 @@ def fetch_makeup(
         names = draw(attributes, partitions, identities, counts, seed)
         folder = Path(output) / NAME
         drawing = hashlib.sha256(json.dumps(names).encode()).hexdigest()
-        _claim(folder, {"made_by": "data_fetch", "half": half, "seed": seed, "drawing": drawing})
+        about = {"made_by": "data_fetch", "half": half, "seed": seed, "drawing": drawing}
+        _claim(folder, about)
         archive = celeba / PICTURES
         pictures = Archive(archive, _FIRST) if archive.is_file() else Folder(str(archive.with_suffix("")))
         size = (SIZE[0] // 2, SIZE[1] // 2) if half else SIZE
@@ -107,6 +108,7 @@ def fetch_makeup(
         for place, _ in jobs:
             sha.update(place.encode())
             sha.update(np.ascontiguousarray(read_image(folder / place)))
+        mark(folder, about, complete=True)
     drawn = {split: [name for title in CLASSES for name in names[split][title]] for split in names}
     people = {split: len({identities.get(name) for name in drawn[split]}) for split in names}
     return FetchedPortraits(folder, names, sha.hexdigest()[:16], people if identities else {})
@@ -152,7 +154,7 @@ def _celeba(source: str, output: Path, checksums: Mapping[str, str], settings: M
     """The folder that holds CelebA's lists and pictures, fetched where `source` is no folder."""
     fetched = output / CelebA.base_folder
     if source == "public":
-        _fetch_public(fetched)
+        _fetch_public(fetched, settings)
         return fetched
     if is_address(source):
         for name in FILES:
@@ -172,7 +174,7 @@ def _celeba(source: str, output: Path, checksums: Mapping[str, str], settings: M
     return fetched
 
 
-def _fetch_public(folder: Path) -> None:
+def _fetch_public(folder: Path, settings: Mapping[str, Any]) -> None:
     """CelebA's files from where torchvision finds them; those that are there and right are not asked for again.
 
     The part of a file that a stopped call has brought is kept, and the next call goes on behind it. The pictures stay
@@ -183,7 +185,7 @@ def _fetch_public(folder: Path) -> None:
         if name not in FILES:
             continue
         try:
-            gdown.download(id=file_id, output=str(folder / name), resume=True, retries=3, timeout=60)
+            gdown.download(id=file_id, output=str(folder / name), resume=True, **settings)
             _check_md5(folder / name, md5)
         except Exception as error:  # the downloader raises whatever the network, gdown or the drive's quota raises
             if isinstance(error, DataError):
@@ -229,14 +231,14 @@ def _claim(folder: Path, about: dict[str, Any]) -> None:
     marker = folder / MARKER
     if folder.is_dir() and any(not path.name.startswith(MARKER + ".") for path in folder.iterdir()):
         try:
-            fits = json.loads(marker.read_text()) == about
-        except (OSError, ValueError):
+            told = json.loads(marker.read_text())
+            fits = {key: value for key, value in told.items() if key != "complete"} == about
+        except (OSError, ValueError, AttributeError):
             fits = False
         if not fits:
             raise DataError(f"{folder}: holds other portraits than these (another seed or size, or not made by "
                             "data_fetch); name another output.")  # fmt: skip
-    with replacing(marker) as unfinished:
-        unfinished.write_text(json.dumps(about))
+    mark(folder, about, complete=False)
 
 
 def _check_size(path: Path, size: tuple[int, int]) -> None:

@@ -5,7 +5,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
 import numpy as np
 import torch
@@ -16,6 +16,7 @@ from cnnlab.data.imageset import ImageSet
 from cnnlab.errors import DataError
 
 Fitting = Literal["stretch", "pad"]
+Item = TypeVar("Item")
 
 
 @dataclass(frozen=True)
@@ -126,10 +127,14 @@ def load_image_folder(
     )  # fmt: skip
 
 
-def spread_evenly(paths: Sequence[Path], limit: int) -> list[Path]:
-    """At most `limit` of the paths, at equal distances, the first among them."""
-    count = min(limit, len(paths))
-    return [paths[place * len(paths) // count] for place in range(count)]
+def spread_places(count: int, wanted: int) -> list[int]:
+    """At most `wanted` of `count` places, spread evenly from the first to the last."""
+    return np.linspace(0, count - 1, min(wanted, count)).round().astype(int).tolist()
+
+
+def spread_evenly(items: Sequence[Item], wanted: int) -> list[Item]:
+    """At most `wanted` of the items, spread evenly from the first to the last."""
+    return [items[place] for place in spread_places(len(items), wanted)]
 
 
 def load_pictures(paths: Sequence[Path], size: tuple[int, int], name: str, fit: Fitting = "stretch") -> ImageSet:

@@ -2,8 +2,9 @@
 
 import os
 import struct
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
@@ -58,9 +59,15 @@ def read_image(path: str | os.PathLike[str]) -> np.ndarray:
         raise DataError(f"{path}: there is no such image file; check the name.")
     if path.stat().st_size == 0:
         raise DataError(f"{path}: the image file is empty (0 bytes); copy it again or remove it.")
+    with reading(path), Image.open(path) as picture:
+        return to_rgb(picture)
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """Turn what Pillow raises over a file that it cannot read into a DataError that names it."""
     try:
-        with Image.open(path) as picture:
-            return to_rgb(picture)
+        yield
     except Image.UnidentifiedImageError:
         raise DataError(f"{path}: not an image that can be read; convert it to JPEG or PNG, or remove it.") from None
     except Image.DecompressionBombError:

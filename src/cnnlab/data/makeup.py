@@ -17,6 +17,7 @@ from cnnlab.data.augment import Augmentation
 from cnnlab.data.embedded import portrait, tint
 from cnnlab.data.folders import Fitting, Splits, load_image_folder, resize_image
 from cnnlab.data.imageset import ImageSet
+from cnnlab.data.integrity import MARKER, refuse_shared_pictures, refuse_unfinished
 from cnnlab.errors import DataError
 
 NAME = "heavy_makeup_CelebA"
@@ -71,11 +72,13 @@ def load_makeup(
         fit: how a portrait comes to `size`, see `folders.resize_image`.
 
     Raises:
-        DataError: the folders are not there, a class holds fewer than two images, or one cannot be read.
+        DataError: the folders are not there or were fetched half way, a class holds fewer than two images, one cannot
+            be read, or is in both splits.
     """
     if str(data) == "embedded":
         return _painted(size, quick, seed, fit)
     folder = Path(data) / NAME if (Path(data) / NAME).is_dir() else Path(data)
+    refuse_unfinished(folder / MARKER)
     for split in ("train", "val"):
         if not (folder / split).is_dir():
             raise DataError(
@@ -86,6 +89,7 @@ def load_makeup(
         load_image_folder(folder / split, size, split, CLASSES, NAME, fit, limit)
         for split, limit in (("train", 12 if quick else None), ("val", 8 if quick else None))
     )
+    refuse_shared_pictures(folder, (train, val))
     return Splits(train, val, NAME, embedded=False)
 
 

@@ -53,14 +53,14 @@ def _mask_values(path: Path) -> np.ndarray:
             picture.load()
             values = np.asarray(picture)
             rgb = None if picture.mode in ("L", "I", "I;16", "1") else np.asarray(picture.convert("RGB"))
-            indexed = picture.mode == "P"
+            palette = np.array(picture.getpalette("RGB") or []).reshape(-1, 3) if picture.mode == "P" else None
     except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
         raise DataError(f"{path}: truncated, damaged or no image ({error}); copy the mask again.") from None
     if rgb is None:
         return values.astype(np.int64)
     numbers = _decode_colours(rgb)
-    if indexed:  # a palette in the course's colours says what the indices mean; any other is there for the eye only
-        return numbers if (numbers >= 0).all() and rgb.any() else values.astype(np.int64)
+    if palette is not None:  # one in the course's colours says what the indices mean; any other is for the eye only
+        return numbers if (numbers >= 0).all() and rgb.any() and _is_the_code(palette) else values.astype(np.int64)
     if (rgb == rgb[..., :1]).all() and rgb.max() <= VOID and rgb.any():
         return rgb[..., 0].astype(np.int64)  # a grey mask saved with three channels
     if (numbers < 0).any():
@@ -73,8 +73,18 @@ def _mask_values(path: Path) -> np.ndarray:
     return numbers
 
 
+def _is_the_code(palette: np.ndarray) -> bool:
+    """Whether the first entries of a palette (N, 3) are colours of the course's code, or unused ones in grey.
+
+    Not the pixels decide: some colours of other palettes (VOC's) are in the code too, and a file may show no others.
+    """
+    first = palette[: VOID + 1].astype(np.uint8)
+    unused = (first == np.arange(len(first))[:, None]).all(axis=1)  # as programs fill a palette up
+    return bool(((_decode_colours(first) >= 0) | unused).all())
+
+
 def _decode_colours(rgb: np.ndarray) -> np.ndarray:
-    """Class numbers int64 (H, W) of colours uint8 (H, W, 3); -1 for a colour that stands for none."""
+    """Class numbers int64 (…) of colours uint8 (…, 3); -1 for a colour that stands for none."""
     weights = np.array([1 << 16, 1 << 8, 1])
     codes = rgb.astype(np.int64) @ weights
     known = COLOURS.astype(np.int64) @ weights

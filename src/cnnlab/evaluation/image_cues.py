@@ -5,7 +5,6 @@
 
 import hashlib
 import io
-import struct
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,8 +12,7 @@ import imagehash
 import numpy as np
 from PIL import Image, ImageOps, JpegImagePlugin
 
-from cnnlab.data.images import to_rgb
-from cnnlab.errors import DataError
+from cnnlab.data.images import reading, to_rgb
 
 THUMBNAIL = 32  # side in pixels of the thumbnails that near-duplicates are confirmed on
 PREVIEW = 64  # side in pixels of the copies that mean pictures are made of
@@ -114,7 +112,7 @@ def measure_file(path: Path, cues: bool = True) -> Measured:
     Raises:
         DataError: the file cannot be read as a picture.
     """
-    try:
+    with reading(path):
         raw = path.read_bytes()
         with Image.open(io.BytesIO(raw)) as picture:
             columns = _file_columns(picture, len(raw)) if cues else {}
@@ -123,12 +121,6 @@ def measure_file(path: Path, cues: bool = True) -> Measured:
             rgb = to_rgb(picture)
             if cues:
                 columns |= _alpha_columns(picture, rgb)
-    except Image.UnidentifiedImageError:
-        raise DataError(f"{path}: not an image that can be read; convert it to JPEG or PNG, or remove it.") from None
-    except Image.DecompressionBombError:
-        raise DataError(f"{path}: the image is too large to open safely; scale it down first.") from None
-    except (OSError, SyntaxError, ValueError, EOFError, IndexError, struct.error) as error:
-        raise DataError(f"{path}: truncated or damaged image ({error}); copy it again or remove it.") from None
     page = Image.fromarray(rgb)
     return Measured(
         hashlib.sha256(raw).hexdigest(), _bits(imagehash.phash(page)), _bits(imagehash.dhash(page)),
