@@ -153,7 +153,8 @@ def run(config: Config, run: Run) -> Outcome:
     ratio = (needed or theirs[-1][0]) / reached
     said = f"needed {needed:.0f} s" if needed else f"had {100 * theirs[-1][1]:.1f} % after {theirs[-1][0]:.0f} s"
     target = f"{100 * config.target:.0f} %"
-    bound = "" if needed else f"the recipe was stopped before it had {target}, so the ratio is a lower bound"
+    bound = f"the recipe was stopped at limit={config.limit:g}, before it had {target}, so the ratio is a lower bound"
+    bound = "" if needed else bound
     return Outcome(
         {"cnnlab_seconds": reached, "recipe_seconds": needed or theirs[-1][0], "val_recipe_accuracy": theirs[-1][1],
          "speed_ratio": ratio, "recipe_reached_target": float(needed is not None)},

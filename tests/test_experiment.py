@@ -9,7 +9,7 @@ import mlflow
 import pytest
 
 from cnnlab.errors import ConfigError, DataError
-from cnnlab.experiment import Experiment, Outcome, execute, fingerprint, flatten, main, parse
+from cnnlab.experiment import RESUMED, Experiment, Outcome, execute, fingerprint, flatten, main, parse
 from cnnlab.training import Training
 from cnnlab.training.checkpoint import load_checkpoint, save_checkpoint
 
@@ -105,6 +105,23 @@ def test_a_run_stores_what_every_run_stores(store):
     assert record["data"]["splits"] == {"train": 8, "val": 4}
 
 
+@pytest.mark.parametrize("record", [False, True])
+def test_a_figure_that_is_no_number_costs_no_other(store, record):
+    def half(config, run):
+        return Outcome({"val_accuracy": 0.8, "val_miou": [0.5, float("nan")]}, "It works.")
+
+    if record:  # a table cannot quote it
+        with pytest.raises(DataError, match="'val_miou' has the values"):
+            execute(half, Config(record=True), entry_point="made_up", question="X1", doc="doc")
+    else:
+        execute(half, Config(), entry_point="made_up", question="X1", doc="doc")
+    run = mlflow.search_runs(search_all_experiments=True, output_format="list")[0]
+    assert run.info.status == ("FAILED" if record else "FINISHED")
+    assert run.data.metrics["val_accuracy"] == 0.8 and "val_miou" not in run.data.metrics
+    assert run.data.tags["summary"] == "It works. No number came out for val_miou."
+    assert not record or "val_miou" in run.data.tags["error"]
+
+
 def test_a_users_error_fails_the_run_and_is_stored_in_it(store):
     def broken(config, run):
         raise DataError("photo.jpg is cut short; copy it again.")
@@ -124,7 +141,7 @@ def test_the_record_of_a_run_that_went_on_says_what_its_seconds_are(store):
     past = time.time() - 60
     os.utime(store / "part.pt", (past, past))
     outcome = execute(going_on, Config(), entry_point="made_up", question="X1", doc="doc")
-    assert outcome.note == "Not complete; stopped and resumed: the seconds are those of the last part alone"
+    assert outcome.note == f"Not complete; {RESUMED}"
     outcome = execute(experiment, Config(), entry_point="made_up", question="X1", doc="doc")
     assert outcome.note == "", "what an earlier run of this process has read is not this one's"
 

@@ -29,7 +29,7 @@ from cnnlab.data.cifar10 import VALIDATION, Cifar10, load_cifar10
 from cnnlab.data.imageset import ImageSet
 from cnnlab.errors import ConfigError
 from cnnlab.evaluation.classification import classification_report
-from cnnlab.experiment import Experiment, Outcome, checkpoint_path, fingerprint, main
+from cnnlab.experiment import Experiment, Outcome, checkpoint_path, fingerprint, join_remarks, main
 from cnnlab.models.families import check_cifar, cifar_model, family
 from cnnlab.models.registry import list_models, model_settings
 from cnnlab.models.speednet import whitened
@@ -112,7 +112,7 @@ def run(config: Config, run: Run) -> Outcome:
         f"epoch chosen on {len(data.val)} validation images"
         + (f", each image seen in {len(config.views)} views." if config.views != SINGLE_VIEW else "."),
         seeds, variant=config.model,
-        note=data.caveat,
+        note=join_remarks(data.caveat, f"judged in {len(config.views)} views" * (config.views != SINGLE_VIEW)),
     )  # fmt: skip
 
 

@@ -54,7 +54,7 @@ from cnnlab.data.imageset import ImageSet
 from cnnlab.errors import ConfigError
 from cnnlab.experiment import Outcome, main
 from cnnlab.explain import Attributions, class_shares
-from cnnlab.explain.sanity import SanityCheck, check_sanity
+from cnnlab.explain.sanity import SanityCheck, check_sanity, mean
 from cnnlab.models import build_model
 from cnnlab.plots.explain import attribution_sheet
 from cnnlab.plots.sanity import randomisation_curves, randomisation_sheet
@@ -86,6 +86,8 @@ class Config(FaceConfig):
         super().__post_init__()
         if self.per_person < 1:
             raise ConfigError(f"per_person must be at least 1, not {self.per_person}.")
+        if self.image and self.data == "embedded" and not self.names_file and not self.image.startswith("orl/"):
+            raise ConfigError(f"image={self.image} is no file; name one, or with data=DIR a test face (PERSON/FILE).")
         if self.model and self.data == "embedded" and not self.names_file:
             raise ConfigError("model needs faces to be explained on: data=DIR with facescrub/, or image=FILE.")
 
@@ -115,7 +117,7 @@ def run(config: Config, run: Run) -> Outcome:
     metrics = _metrics(check, faces.split)
     asked = people[int(check.maps[0].target[0])]
     who = f"{faces.names[0]} asked for {asked}" if len(faces) == 1 else f"{len(faces)} test faces"
-    sensitive = ", ".join(f"{kind} {values.mean():.2f}" for kind, values in check.other_class.items())
+    sensitive = ", ".join(f"{kind} {_told(mean(values))}" for kind, values in check.other_class.items())
     return Outcome(
         metrics, f"{who}: {check.verdict()} Maps of the two likeliest people of one face correlate so: {sensitive}.",
         [config.seed],
@@ -126,8 +128,9 @@ def load(config: Config, run: Run) -> tuple[nn.Module, tuple[str, ...], ImageSet
     """The network, whom it knows, and the faces to explain."""
     if config.made_up:
         data = load_facescrub("embedded", (64, 64), config.quick, config.seed)
-        run.log_data(data.name, data.digest, data.sizes, "embedded")
-        return stand_in(config, data), data.people, choose(config, data.test)
+        faces = choose(config, data.test)
+        run.log_data(data.name, data.digest, data.sizes | {"test": len(faces)}, "embedded")
+        return stand_in(config, data), data.people, faces
     model, people, size, _ = load_namer(config.model)
     run.set_tags({"model": config.model or REGISTERED, "people": ", ".join(people)})
     if config.names_file:
@@ -141,8 +144,9 @@ def load(config: Config, run: Run) -> tuple[nn.Module, tuple[str, ...], ImageSet
     if data.people != people:
         known = f"model={config.model or REGISTERED} knows {', '.join(people)}"
         raise ConfigError(f"{known}, but {config.data} has other people.")
-    run.log_data(data.name, data.digest, data.sizes, config.data)
-    return model, people, choose(config, data.test)
+    faces = choose(config, data.test)
+    run.log_data(data.name, data.digest, {"test": len(faces)}, config.data)
+    return model, people, faces
 
 
 def choose(config: Config, test: ImageSet) -> ImageSet:
@@ -210,26 +214,27 @@ def log_check(run: Run, faces: ImageSet, check: SanityCheck, people: Sequence[st
     ))  # fmt: skip
     lines = ["stage,map,rank_correlation,ssim"]
     lines += [
-        f"{stage},{kind},{check.correlation[kind][i].mean():.4f},{check.ssim[kind][i].mean():.4f}"
+        f"{stage},{kind},{mean(check.correlation[kind][i]):.4f},{mean(check.ssim[kind][i]):.4f}"
         for i, stage in enumerate(check.stages) for kind in check.correlation
     ]  # fmt: skip
     run.log_text("sanity_check.csv", "\n".join(lines) + "\n")
 
 
 def _metrics(check: SanityCheck, split: str) -> dict[str, float | list[float]]:
-    """Named by what was explained: `test` faces, or an `image` that is in no split."""
+    """Named by what was explained: `test` faces, or an `image` that is in no split. Empty maps have no figures."""
     figures: dict[str, float | list[float]] = {}
     for kind, key in KEYS.items():
-        correlation, ssim = check.correlation[kind].mean(1), check.ssim[kind].mean(1)
-        figures |= {
-            f"{split}_{key}_rank_correlation_head": float(correlation[1]),
-            f"{split}_{key}_rank_correlation_all": float(correlation[-1]),
-            f"{split}_{key}_ssim_all": float(ssim[-1]),
-            f"{split}_{key}_rank_correlation_other_class": float(check.other_class[kind].mean()),
-        }
-        if len(check.other_picture[kind]):
-            figures[f"{split}_{key}_rank_correlation_other_picture"] = float(check.other_picture[kind].mean())
+        found = {
+            "rank_correlation_head": check.correlation[kind][1], "rank_correlation_all": check.correlation[kind][-1],
+            "ssim_all": check.ssim[kind][-1], "rank_correlation_other_class": check.other_class[kind],
+            "rank_correlation_other_picture": check.other_picture[kind],
+        }  # fmt: skip
+        figures |= {f"{split}_{key}_{name}": mean(of) for name, of in found.items() if np.isfinite(of).any()}
     return figures
+
+
+def _told(value: float) -> str:
+    return f"{value:.2f}" if np.isfinite(value) else "of empty maps"
 
 
 def _one_of_each(faces: ImageSet) -> list[int]:

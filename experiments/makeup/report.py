@@ -81,7 +81,8 @@ def draw(run: Run, measured: dict[str, Measured]) -> None:
     ]
     count = next(iter(measured.values())).count
     run.log_figure("accuracies", plots.accuracies(rows, f"accuracy on {count} val portraits"))
-    matrices = {f"{q} · {title(m)}": m.confusion for q, m in measured.items() if m.confusion is not None}
+    known = {question: m for question, m in measured.items() if m.confusion is not None}
+    matrices = {f"{q} · {title(m)}{f', {m.seeds} seeds' * (m.seeds > 1)}": m.confusion for q, m in known.items()}
     if matrices:
         run.log_figure("confusion_val", plots.confusion_matrices(matrices, CLASSES))
     histories = {f"{q} · {title(m)}": m.history for q, m in measured.items() if m.history}

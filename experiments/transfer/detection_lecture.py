@@ -216,6 +216,8 @@ def show_anchors(run: Run, photo: Photo, truths: Tensor, face: int, config: Conf
     """The anchors of one cell, and which of all anchors are to find a face."""
     height, width = photo.image.shape[:2]
     cells = (height // config.stride, width // config.stride)
+    if not min(cells):
+        raise ConfigError(f"stride={config.stride} leaves no cell of a photograph of {width}x{height} pixels.")
     grid = anchor_grid(cells, config.stride, config.sizes, config.ratios)
     anchors = grid.reshape(-1, 4)
     high, low = 0.5, 0.3  # the paper's 0.7 leaves one photograph with hardly an anchor to show
@@ -243,6 +245,18 @@ def on_faces(found: Windows, truths: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     return on_face if on_face.any() else near >= near.max(), whose, near
 
 
+def looking_at(found: Windows, truths: Tensor) -> tuple[Tensor, Tensor]:
+    """Which windows (N,) look at a face, before regression: sure ones with their centre in it, bool; and at which.
+
+    By where they are and not by what regression makes of them: those that it misleads count too.
+    """
+    centres = (found.windows[:, None, :2] + found.windows[:, None, 2:]) / 2
+    inside = ((centres > truths[:, :2]) & (centres < truths[:, 2:])).all(dim=2)
+    seen = inside.any(dim=1) & (found.scores >= SURE)
+    overlap = iou(found.windows, truths).masked_fill(~inside & seen[:, None], -1)
+    return seen if seen.any() else overlap.amax(dim=1) >= overlap.max(), overlap.argmax(dim=1)
+
+
 def face_to_show(found: Windows, truths: Tensor) -> int:
     """Number of the face that is shown from near: of those with windows on them the one that is met best."""
     on_face, whose, near = on_faces(found, truths)
@@ -251,11 +265,10 @@ def face_to_show(found: Windows, truths: Tensor) -> int:
 
 def show_regression(run: Run, photo: Photo, truths: Tensor, face: int, found: Windows) -> dict[str, float]:
     """Windows on faces before and after regression; near one face, and one window in numbers."""
+    seen, of = looking_at(found, truths)
+    before, after = (iou(boxes[seen], truths).gather(1, of[seen][:, None]).mean()
+                     for boxes in (found.windows, found.boxes))  # fmt: skip
     on_face, whose, _ = on_faces(found, truths)
-    before, after = (
-        iou(boxes[on_face], truths).gather(1, whose[on_face][:, None]).mean()
-        for boxes in (found.windows, found.boxes)
-    )  # fmt: skip
     shown = torch.nonzero(on_face & (whose == face))[:, 0]
     # in numbers, the window that moved most: of one that fits already there is little to see
     moved = found.offsets[shown, :2].abs().sum(dim=1) + found.offsets[shown, 2:].abs().sum(dim=1)

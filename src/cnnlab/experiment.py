@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from math import isfinite
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -27,7 +28,7 @@ from cnnlab.tracking.provenance import code_revision, environment, hardware
 from cnnlab.training.checkpoint import resumed_since
 
 CHECKPOINTS = Path("mlruns/checkpoints")
-RESUMED = "stopped and resumed: the seconds are those of the last part alone"
+RESUMED = "stopped and resumed: the seconds of the whole run are those of its last part alone"
 C = TypeVar("C", bound="Experiment")
 
 
@@ -109,14 +110,21 @@ def execute(
         seconds = time.time() - run.began
         if run.resumed or resumed_since(run.began):
             outcome.note = join_remarks(outcome.note.rstrip("."), RESUMED)
-        figures = aggregate(_lists(outcome.metrics))
+        values = _lists(outcome.metrics)
+        wanting = sorted(name for name, found in values.items() if not found or not all(map(isfinite, found)))
+        if wanting:  # all else of a long run is stored, and only a record refuses them
+            outcome.summary += f" No number came out for {', '.join(wanting)}."
+        figures = aggregate({name: found for name, found in values.items() if name not in wanting})
         spreads = {f"{name}_std": m["std"] for name, m in figures.items() if m["n"] > 1}
         run.log_metrics({"seconds": seconds, **{name: m["mean"] for name, m in figures.items()}, **spreads})
         run.set_tags({"summary": outcome.summary})
         run.log_text("summary.md", f"# {entry_point}\n\n{outcome.summary}\n")
         if config.record:
-            path = write_record(_record(run, outcome, revision, seconds), Path("results"))
-            run.log_file(path)
+            try:
+                run.log_file(write_record(_record(run, outcome, revision, seconds), Path("results")))
+            except UserError as error:
+                run.set_tags({"error": error})
+                raise
     print(f"\n{outcome.summary}\n{seconds:.0f} s. Run {run.id}: `mlflow ui` in this folder shows it.", flush=True)
     return outcome
 
@@ -124,6 +132,11 @@ def execute(
 def join_remarks(*remarks: str) -> str:
     """The note of a record from several remarks, of which some may be empty."""
     return "; ".join(filter(None, remarks))
+
+
+def without_remark(note: str, remark: str) -> str:
+    """A note that `join_remarks` made, without one of its remarks."""
+    return "; ".join(part for part in note.split("; ") if part != remark)
 
 
 def _lists(metrics: dict[str, float | list[float]]) -> dict[str, list[float]]:

@@ -5,9 +5,11 @@ import pytest
 import torch
 from PIL import Image
 
+from cnnlab.data.photos import Photo
 from cnnlab.detection import FaceDetector, iou
 from cnnlab.errors import ConfigError, DataError
 from cnnlab.models import build_model
+from cnnlab.tracking import Run
 from cnnlab.tracking.models import detector_file
 
 
@@ -58,6 +60,13 @@ def test_the_face_shown_from_near_has_windows_to_show(lecture):
     run = type("Kept", (), {"log_figure": lambda self, name, figure: figures.append(name)})()
     measured = lecture.show_regression(run, photo, truths, 1, found)
     assert figures == ["regression"] and measured["image_box_iou"] == pytest.approx(0.75)
+    misled = lecture.Windows(boxes[:1], torch.zeros(1, 4), boxes[:1] - 90, torch.tensor([0.9]))
+    measured = lecture.show_regression(run, photo, truths, 1, lecture.Windows(
+        torch.cat((boxes[:1], misled.windows)), torch.zeros(2, 4), torch.cat((truths[1:], misled.boxes)),
+        torch.tensor([0.9, 0.9]),
+    ))  # fmt: skip
+    assert measured["image_window_iou"] == pytest.approx(0.75), "one of the two is made worse, and counts"
+    assert measured["image_box_iou"] == pytest.approx(0.5)
     unsure = lecture.Windows(boxes, torch.zeros(3, 4), boxes, torch.full((3,), 0.1))
     assert lecture.face_to_show(unsure, truths) == 0, "where none is sure, the one that is met best"
 
@@ -67,6 +76,9 @@ def test_what_cannot_be_shown_is_said(lecture, tmp_path):
         lecture.read_photo(lecture.Config(image=str(tmp_path / "nowhere.jpg")))
     with pytest.raises(ConfigError, match="stride must be at least 1"):
         lecture.Config(stride=0)
+    photo = Photo("p.png", np.zeros((40, 60, 3), np.uint8), np.array([[5, 5, 20, 20]], np.float32))
+    with pytest.raises(ConfigError, match="stride=50 leaves no cell of a photograph of 60x40 pixels"):
+        lecture.show_anchors(Run.inactive(), photo, torch.from_numpy(photo.boxes), 0, lecture.Config(stride=50))
     image = np.zeros((96, 96, 3), np.uint8)
     with pytest.raises(ConfigError, match="no box regression"):
         lecture.slide(FaceDetector(build_model("face_fcn")), image)

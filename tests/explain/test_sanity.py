@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from cnnlab.errors import ConfigError
-from cnnlab.explain.sanity import cascade, check_sanity, rank_correlation, similarity
+from cnnlab.explain.sanity import SanityCheck, cascade, check_sanity, rank_correlation, similarity
 from cnnlab.plots.sanity import randomisation_curves
 
 
@@ -23,7 +23,7 @@ def test_rank_correlation_is_spearmans():
     maps = rng.random((2, 8, 8))
     assert np.allclose(rank_correlation(maps, np.exp(5 * maps)), 1), "ranks, not values"
     assert np.allclose(rank_correlation(maps, -maps), -1)
-    assert rank_correlation(maps, np.zeros_like(maps)).tolist() == [0, 0], "a map that says nothing resembles none"
+    assert np.isnan(rank_correlation(maps, np.zeros_like(maps))).all(), "an empty map can be compared with none"
     assert abs(rank_correlation(rng.random((1, 64, 64)), rng.random((1, 64, 64)))[0]) < 0.1
 
 
@@ -31,6 +31,19 @@ def test_similarity_does_not_mind_the_scale():
     maps = np.random.default_rng(0).random((1, 16, 16))
     assert np.allclose(similarity(maps, 7 * maps), 1)
     assert similarity(maps, maps[:, ::-1].copy())[0] < 0.5
+    assert np.isnan(similarity(maps, np.zeros_like(maps)))[0]
+
+
+def test_maps_that_vanish_have_not_passed_the_check():
+    """One of two Grad-CAM maps is empty once every layer is randomised; the other has changed."""
+    correlation = {"saliency": np.ones((3, 2)), "Grad-CAM": np.array([[1, 1], [0.2, 0.4], [0.3, np.nan]])}
+    check = SanityCheck(("trained", "b", "a"), (), correlation, correlation, {}, {})
+    assert check.kept() == {"saliency": 1.0, "Grad-CAM": pytest.approx(0.3)} and check.empty()["Grad-CAM"] == 1
+    words = check.verdict()
+    assert "leaves nothing to compare of Grad-CAM (of 1 pictures), whose maps are empty" in words
+    correlation["Grad-CAM"][2] = np.nan
+    assert "changes Grad-CAM" not in check.verdict().split(" Randomising the last")[0]
+    assert len(randomisation_curves(check.stages, correlation, correlation, {k: np.zeros(0) for k in correlation}).axes)
 
 
 def test_each_step_loses_one_more_layer_from_the_output_on():
@@ -54,6 +67,7 @@ def test_maps_change_with_the_weights_and_the_first_stage_is_the_trained_network
     for kind in ("saliency", "guided back-propagation", "Grad-CAM"):
         assert check.correlation[kind].shape == check.ssim[kind].shape == (4, 2)
         assert np.allclose(check.correlation[kind][0][check.maps[0].strengths()[kind].any((1, 2))], 1)
+        check.correlation[kind][:] = np.nan_to_num(check.correlation[kind])
     assert (check.maps[-1].target == check.maps[0].target).all(), "the same class is asked about"
     assert check.kept()["saliency"] < 0.9
     words = check.verdict()

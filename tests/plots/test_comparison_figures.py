@@ -71,6 +71,16 @@ def test_one_network_alone_and_two_at_one_place():
     assert not first.overlaps(second), "names are kept off each other"
 
 
+def test_names_of_outer_points_stay_in_their_panel():
+    names = ("a_rather_long_name_of_a_small_network", "a_rather_long_name_of_a_large_network")
+    figure = accuracy_against_cost([row(names[0], 0.5, 1e6), row(names[1], 0.52, 2e7)])
+    for axes in figure.axes:
+        panel = axes.get_window_extent()
+        for label in axes.texts:
+            box = label.get_window_extent()
+            assert panel.x0 <= box.x0 and box.x1 <= panel.x1
+
+
 def test_accuracy_over_time_with_its_target():
     figure = accuracy_over_time({"ours": [(1.0, 0.5), (2.0, 0.9)], "recipe": [(5.0, 0.4)]}, target=0.9)
     lines = figure.axes[0].lines

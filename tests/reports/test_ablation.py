@@ -64,7 +64,7 @@ def test_what_differs_is_called_so_and_what_does_not_is_not(store):
     assert "more right is better" in compare(less, more)
     assert "**little**: best was nearly alike" in read_groups(variants) and NO_DIFFERENCE in read_groups(variants)
     assert "Of 3 comparisons" in read_groups(variants)
-    assert "Largest gain: more right" in summary and "largest loss: less right" in summary
+    assert "Best variant: more right" in summary and "worst: less right" in summary
     client = mlflow.MlflowClient()
     assert {"ablation.md", "figures"} <= {a.path for a in client.list_artifacts(run_id)}
     children = client.search_runs(
@@ -86,6 +86,17 @@ def test_a_stopped_ablation_repeats_no_training_that_was_done(store):
     assert len(first.done) == 13 and len(second.done) == 4 * 5 - 13 and not set(first.done) & set(second.done)
     whole, _, _ = ablate(Trainer(), Config())
     assert [v.fold_accuracies for v in resumed] == [v.fold_accuracies for v in whole]
+
+
+def test_what_fails_after_the_trainings_costs_none_of_them(store):
+    first = Trainer()
+    with pytest.raises(OSError), Run.start("made_ablation", {}, "", "test") as run:
+        run_variants(run, Config(), {}, first, FOLDS, [0], digest="d", workers=1)
+        raise OSError("the disk is full")
+    second = Trainer()
+    with Run.start("made_ablation", {}, "", "test") as run:
+        run_variants(run, Config(resume=True), {}, second, FOLDS, [0], digest="d", workers=1)
+    assert len(first.done) == 5 and not second.done
 
 
 def test_without_resume_all_is_trained_anew(store):

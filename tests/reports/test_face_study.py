@@ -1,9 +1,12 @@
 """How trials are judged: the score from stored detections, and patches as each network is to see them."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
+from cnnlab.data.face_crops import collages
 from cnnlab.data.faces import load_face_data
 from cnnlab.models import build_model
 from cnnlab.reports.face_study import Judge, patches_for
@@ -26,6 +29,20 @@ def test_the_score_is_the_mean_of_photographs_and_collages(data):
     arrays |= {f"collage_{i}": np.zeros((0, 5)) for i in range(len(photos))}
     assert judge.score(arrays, range(judge.count)) == pytest.approx(0.5)  # all found here, nothing there
     assert judge.score(arrays, range(len(photos))) == pytest.approx(1.0)
+
+
+def test_photographs_without_a_face_are_judged_with_the_others_and_alone_score_nothing(data):
+    empty = replace(data.photos["val"][0], boxes=np.zeros((0, 4), np.float32))
+
+    class WithEmpty:
+        photos, val = {"val": [empty, *data.photos["val"]]}, data.val
+
+    judge = Judge(WithEmpty, data.photos["val"])
+    arrays = {f"photo_{i}": found for i, found in enumerate(perfect(WithEmpty.photos["val"]))}
+    arrays |= {f"collage_{i}": found for i, found in enumerate(perfect(data.photos["val"]))}
+    assert judge.score(arrays, range(judge.count)) == pytest.approx(1.0)
+    assert judge.score(arrays, [0, 0]) == 0.0, "as a bootstrap may draw them"
+    assert len(collages([empty], 3)) == 0 and len(collages([empty, *data.photos["val"]], 3)) == 3
 
 
 def test_without_photographs_patches_decide(data):

@@ -6,6 +6,7 @@ import mlflow
 import numpy as np
 import pytest
 
+from cnnlab.experiment import RESUMED, join_remarks
 from cnnlab.reports.makeup import COMMANDS, Measured, collect, read_predictions
 from cnnlab.reports.makeup_words import (
     compare,
@@ -161,10 +162,14 @@ def test_a_record_stands_in_for_a_run_that_the_store_does_not_hold(store):
         data={"name": "made", "digest": "new", "splits": {"train": 2000, "val": 400}},
     )  # fmt: skip
     write_record(record, store / "results")
-    partly = dataclasses.replace(record, entry_point="makeup_finetune_heavy", note="Not complete.")
+    note = join_remarks("alexnet starts from weights which are not complete", RESUMED)
+    partly = dataclasses.replace(record, entry_point="makeup_finetune_heavy", note=note)
     write_record(partly, store / "results")
+    write_record(dataclasses.replace(record, entry_point="makeup_features_heavy", note=RESUMED), store / "results")
     found = collect(mlflow.MlflowClient())
-    assert list(found) == ["Q1-2", "Q1-3"]
+    assert list(found) == ["Q1-1", "Q1-2", "Q1-3"]
+    assert (found["Q1-1"].weights, found["Q1-1"].sentence) == ("complete", ""), "to be resumed says nothing of weights"
+    assert found["Q1-2"].sentence == "alexnet starts from weights which are not complete"
     assert found["Q1-3"].mean == pytest.approx(0.75) and found["Q1-3"].count == 400 and found["Q1-3"].right is None
     assert (found["Q1-2"].weights, found["Q1-3"].weights) == ("convolutions only", "random")
     assert "Q1-2" in markdown(found)

@@ -6,6 +6,7 @@ import mlflow
 import pytest
 
 from cnnlab.errors import DataError
+from cnnlab.experiment import RESUMED, join_remarks
 from cnnlab.models.families import FAMILIES, family
 from cnnlab.reports.paper_page import index_page, paper_page
 from cnnlab.reports.paper_runs import Evidence, Measured, collect, rank_budget
@@ -184,6 +185,32 @@ def test_records_stand_in_for_runs(runs):
     evidence = collect(runs.at, records)
     assert [(m.model, m.accuracy) for m in evidence.ranking] == [("resnet18", 0.6)]
     assert {m.model for m in evidence.others} == {"xception", "resnet20"}
+
+
+def test_a_network_that_diverged_with_one_seed_is_not_ranked_by_the_other(runs):
+    parent = runs.rank({"resnet18": 0.8, "xception": 0.7})
+    runs.add({"mlflow.parentRunId": parent, "model": "xception", "seed": "1", "diverged": "in epoch 3"}, {}, {})
+    assert [m.model for m in collect(runs.at, {}).ranking] == ["resnet18"]
+
+
+def test_a_record_says_its_pixels_and_its_budget_whatever_else_its_note_says(runs):
+    seen = {f"images_seen_{name}": 90_000.0 for name in ("resnet18", "xception")}
+    spent = {"train_seconds_resnet18": 100.0, "train_seconds_xception": 900.0}
+    ranked = record("cifar10_rank", test_accuracy_resnet18=0.8, test_accuracy_xception=0.7, **seen, **spent)
+    first, second = collect(runs.at, {"cifar10_rank": replace(ranked, note=RESUMED)}).ranking
+    assert first.pixels == second.pixels == "official", "a run that was resumed saw no other pixels"
+    assert first.budget == second.budget == "2 epochs (last state judged)", "equal epochs, whatever time they took"
+    caveat = "folders of images (.jpg), not the official pixels"
+    other = collect(runs.at, {"cifar10_rank": replace(ranked, note=join_remarks(caveat, RESUMED))}).ranking[0]
+    assert other.pixels == caveat
+
+
+def test_a_single_training_has_its_record_beside_a_ranking_of_the_same_network(runs):
+    records = {"cifar10_rank": record("cifar10_rank", test_accuracy_resnet18=0.8),
+               "cifar10_train_resnet18": record("cifar10_train_resnet18", test_accuracy=0.9, epochs=30.0)}  # fmt: skip
+    runs.rank({"xception": 0.6})
+    evidence = collect(runs.at, records)
+    assert sorted(m.accuracy for m in evidence.others) == [0.8, 0.9]
 
 
 def test_the_budget_in_words():

@@ -104,6 +104,21 @@ def test_the_width_of_the_largest_gain_is_named_and_a_narrower_one_that_disagree
     assert "At less than 5 px from a border" in text and "At less than 1 px it is not" in text
 
 
+def test_a_gain_that_only_one_width_shows_is_the_one_that_is_spoken_of():
+    """A large gain that scatters proves nothing; a small one that does not is a gain, wherever it is."""
+    shifts = (0, 0.002, -0.002)
+    for place in range(3):
+        gains = [0.012 if k == place else 0.02 for k in range(3)]
+        noise = [0.001 if k == place else 0.03 for k in range(3)]
+        bands = [[FULL + g + n * s for g, n in zip(gains, noise, strict=True)] for s in (0, 1, -1)]
+        text = skip_connections(
+            network("fcn8s", seeds(FULL + 0.012, *shifts), bands),
+            network("fcn32s", seeds(FULL, *shifts), [[FULL] * 3] * 3),
+        )
+        assert "do not help" not in text and "No difference is shown at any" not in text, place
+        assert "Near borders the gain is about that over whole frames" in text
+
+
 def test_networks_that_cannot_be_compared():
     three = network("fcn8s", [0.9], classes=THREE_CLASS_NAMES, sizes=torch.tensor([100, 500, 50]))
     with pytest.raises(ValueError, match="fcn8s and fcn32s cannot be compared: they differ in classes"):

@@ -30,8 +30,9 @@ class SanityCheck:
     Attributes:
         stages: name of the layer randomised last at each stage, `trained` first; stage i has lost i layers.
         maps: what `explain` finds at each stage, all for the classes that the trained network was asked about.
-        correlation: kind of map -> Spearman's rank correlation with the trained network's map, (stages, B).
-        ssim: kind of map -> structural similarity with it, (stages, B).
+        correlation: kind of map -> Spearman's rank correlation with the trained network's map, (stages, B); not a
+            number where one of the two is empty.
+        ssim: kind of map -> structural similarity with it, (stages, B); likewise.
         other_class: kind of map -> rank correlation of the trained network's maps for two classes, (B,).
         other_picture: kind of map -> rank correlation of its maps of two pictures: what any two maps share, (B,); of
             a single picture empty, (0,).
@@ -46,12 +47,17 @@ class SanityCheck:
 
     def kept(self, stage: int = -1) -> dict[str, float]:
         """Kind of map -> mean rank correlation at a stage; by default once every layer is randomised."""
-        return {kind: float(values[stage].mean()) for kind, values in self.correlation.items()}
+        return {kind: mean(values[stage]) for kind, values in self.correlation.items()}
+
+    def empty(self, stage: int = -1) -> dict[str, int]:
+        """Kind of map -> number of pictures of which nothing can be compared at a stage, since a map is empty."""
+        return {kind: int(np.isnan(values[stage]).sum()) for kind, values in self.correlation.items()}
 
     def verdict(self) -> str:
         """Two sentences on which maps depend on the weights and which do not, with their correlations."""
-        every = _told("every layer", self.kept(), "it shows the picture more than what the network learned")
-        last = _told("the last layer alone", self.kept(1), "it says little of why this class and no other")
+        picture, little = "it shows the picture more than what the network learned", "it says little of why this class"
+        every = _told("every layer", self.kept(), self.empty(), picture)
+        last = _told("the last layer alone", self.kept(1), self.empty(1), f"{little} and no other")
         return f"{every} {last} In brackets: mean rank correlation with the trained network's map."
 
 
@@ -118,19 +124,28 @@ def cascade(model: nn.Module, seed: int = 0) -> Iterator[tuple[str, nn.Module]]:
 
 
 def rank_correlation(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """Spearman's correlation of two maps (B, H, W) for each pair: (B,); 0 where one of them is constant."""
+    """Spearman's correlation of two maps (B, H, W) for each pair: (B,); not a number where one of them is constant."""
     ranks = [rankdata(maps.reshape(len(maps), -1), axis=1) for maps in (first, second)]
     centred = [r - r.mean(axis=1, keepdims=True) for r in ranks]
     spread = np.sqrt((centred[0] ** 2).sum(1) * (centred[1] ** 2).sum(1))
-    return np.divide((centred[0] * centred[1]).sum(1), spread, out=np.zeros(len(first)), where=spread > 0)
+    return np.divide((centred[0] * centred[1]).sum(1), spread, out=np.full(len(first), np.nan), where=spread > 0)
 
 
 def similarity(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """Structural similarity (Wang et al. 2004) of two maps (B, H, W), each scaled to its own largest value: (B,)."""
+    """Structural similarity (Wang et al. 2004) of two maps (B, H, W), each scaled to its own largest value: (B,).
+
+    Not a number where one of them is constant.
+    """
     return np.array([
         structural_similarity(_scaled(a), _scaled(b), win_size=_WINDOW, data_range=1.0)
+        if np.ptp(a) > 0 and np.ptp(b) > 0 else np.nan
         for a, b in zip(first, second, strict=True)
     ])  # fmt: skip
+
+
+def mean(values: np.ndarray) -> float:
+    """Of those that are numbers; not a number where none is."""
+    return float(values[np.isfinite(values)].mean()) if np.isfinite(values).any() else float("nan")
 
 
 def _scaled(values: np.ndarray) -> np.ndarray:
@@ -138,10 +153,11 @@ def _scaled(values: np.ndarray) -> np.ndarray:
     return values.astype(np.float64) / largest if largest > 0 else values.astype(np.float64)
 
 
-def _told(randomised: str, kept: dict[str, float], meaning: str) -> str:
+def _told(randomised: str, kept: dict[str, float], empty: dict[str, int], meaning: str) -> str:
     same = [f"{kind} ({value:.2f})" for kind, value in kept.items() if value > KEPT]
     changed = [f"{kind} ({value:.2f})" for kind, value in kept.items() if value <= KEPT]
-    parts = []
+    gone = [f"{kind} (of {empty[kind]} pictures)" for kind in kept if empty[kind]]
+    parts = [f"leaves nothing to compare of {_listed(gone)}, whose maps are empty"] if gone else []
     if same:
         parts.append(f"does NOT change {_listed(same)} much: {meaning}")
     if changed:

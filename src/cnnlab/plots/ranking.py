@@ -66,7 +66,8 @@ def _logarithmic(axes: Axes) -> None:
 
 
 def _spread(labels: Sequence[Annotation]) -> None:
-    """Put each name beside its point where it covers no point and none of the earlier ones, if there is room."""
+    """Put each name beside its point, in the panel, where it covers no point and no earlier name, if there is room."""
+    panel = labels[0].axes.get_window_extent()
     points = [label.axes.transData.transform(label.xy) for label in labels]
     placed = [Bbox([point - 4, point + 4]) for point in points]  # 4 pixels around each
     for label in labels:
@@ -75,7 +76,7 @@ def _spread(labels: Sequence[Annotation]) -> None:
             label.set_horizontalalignment(align)
             label.set_position((x, y))
             box = label.get_window_extent()
-            if not any(box.overlaps(other) for other in placed):
+            if panel.x0 <= box.x0 and box.x1 <= panel.x1 and not any(box.overlaps(other) for other in placed):
                 break
         placed.append(box)
 

@@ -49,7 +49,8 @@ def randomisation_sheet(
             name = stages[stage] if stage == 0 else f"+ {shorten(stages[stage], 18)}"
             place.set_title(name, fontsize=8, loc="left", color=GREY)
             if stage:
-                place.set_xlabel(f"{correlation[kind][stage]:.2f}", fontsize=8)
+                value = correlation[kind][stage]
+                place.set_xlabel(f"{value:.2f}" if np.isfinite(value) else "empty", fontsize=8)
     return figure
 
 
@@ -72,11 +73,12 @@ def randomisation_curves(
     for axes, (name, values) in zip(figure.subplots(1, 2), panels.items(), strict=True):
         clean(axes, grid="y")
         for colour, (kind, of_kind) in zip(_COLOURS, values.items(), strict=False):
-            mean, spread = of_kind.mean(axis=1), of_kind.std(axis=1)
+            known = np.ma.masked_invalid(of_kind)  # an empty map has no value
+            mean, spread = (np.ma.filled(some, np.nan) for some in (known.mean(axis=1), known.std(axis=1)))
             axes.plot(mean, "o-", color=colour, label=kind, markersize=4)
             axes.fill_between(range(len(mean)), mean - spread, mean + spread, color=colour, alpha=0.15, linewidth=0)
-            if values is correlation and len(reference[kind]):
-                axes.axhline(float(reference[kind].mean()), color=colour, linestyle=":", linewidth=1)
+            if values is correlation and np.isfinite(reference[kind]).any():
+                axes.axhline(float(np.nanmean(reference[kind])), color=colour, linestyle=":", linewidth=1)
         axes.set_xticks(range(len(stages)), [shorten(s, 16) for s in stages], rotation=60, ha="right", fontsize=8)
         axes.set(ylim=(min(-0.1, axes.get_ylim()[0]), 1.05), ylabel=name)
     handles, labels = axes.get_legend_handles_labels()

@@ -18,6 +18,7 @@ def learning_curves(
     history: Sequence[Mapping[str, float]],
     metrics: Sequence[str] = ("loss", "accuracy"),
     kept: int = 0,
+    note: str = "",
 ) -> Figure:
     """One panel per metric with the curves of train, val and (where measured) test, the kept epoch marked in each.
 
@@ -25,6 +26,7 @@ def learning_curves(
         history: one mapping per epoch, `{"epoch": 1, "train/loss": ..., "val/loss": ..., ...}`.
         metrics: the names after the slash; a metric that no epoch holds is left out.
         kept: number of the epoch whose weights were kept, `Fit.best_epoch`; 0 is the last one.
+        note: a line below the panels.
 
     Raises:
         ValueError: the history is empty, or holds none of the metrics.
@@ -47,6 +49,8 @@ def learning_curves(
             axes.set_title(label, fontsize=10, color=GREY, loc="right")
         axes.set(xlabel="epoch", ylabel=metric)
         axes.legend(frameon=False, fontsize=9)
+    if note:
+        figure.supxlabel(note, fontsize=9, color=GREY)
     return figure
 
 

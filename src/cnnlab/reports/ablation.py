@@ -126,8 +126,7 @@ def run_variants(
         progress.update()
         _log_complete(run, variants, found, folds, seeds, logged)
     progress.close()
-    for path, _ in places.values():  # all is in the child runs now
-        path.unlink(missing_ok=True)
+    run.disposable += [path for path, _ in places.values()]
     return variants
 
 

@@ -97,11 +97,12 @@ def compare(first: Variant, second: Variant) -> str:
 
 
 def summary(variants: Sequence[Variant]) -> str:
-    """The baseline, the largest gain and the largest loss in a few sentences."""
+    """The baseline, the best and the worst variant in a few sentences."""
     base, ranked = variants[0], _ranked(variants)
     text = f"Baseline: {percent(base.fold_accuracies)} of {base.right.shape[1]} test pictures right "
     text += f"(mean ± std of {len(base.fold_accuracies)} folds). "
-    for words, v in (("Largest gain", ranked[-1]), ("largest loss", ranked[0])):
+    ends = (("Best variant", ranked[-1]), ("worst", ranked[0]))
+    for words, v in ends[: len(ranked)]:
         text += f"{words}: {v.name}, {_points(v, base)} points, {reading(*v.gain_over(base)[1:])}; "
     return text.rstrip("; ") + "."
 

@@ -29,7 +29,8 @@ def log_classifier(
         example: uint8 (B, 3, H, W), B at least 2.
         register: name in the model registry, if it is to be registered.
         half: store the weights of model.pt in 16 bits.
-        meta: what else the file is to say about the network, plain values.
+        meta: what else the file is to say about the network, plain values; `fit` is how images came to that size, where
+            they were not stretched.
         file: its name in the run.
 
     Returns:

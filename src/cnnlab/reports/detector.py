@@ -84,7 +84,8 @@ def find_threshold(
 
 def log_detections(run: Run, detector: FaceDetector, photos: Sequence[Photo], thresholds: dict[str, float]) -> None:
     """Detections beside the ground truth for each named threshold, `nms` off and on, and the page with the slider."""
-    found = {nms: detect_photos(detector, photos, nms=nms) for nms in (False, True)}
+    floor = min(FLOOR, *thresholds.values())
+    found = {nms: detect_photos(detector, photos, nms=nms, floor=floor) for nms in (False, True)}
     for name, threshold in thresholds.items():
         for nms, predictions in found.items():
             sheet = [_sheet_item(photo, *_above(p, threshold)) for photo, p in zip(photos, predictions, strict=True)]

@@ -47,7 +47,7 @@ class Judge:
             return {}
         photos, collages = self._some
         ap, worn = (
-            average_precision(found, [photo.boxes for photo in judged], iou)
+            _precision(found, judged, iou)
             for found, judged, iou in zip(self._detect(model, photos, collages), self._some, (0.5, 0.3), strict=True)
         )
         return {"val/ap50": ap, "val/collage_ap30": worn, "val/score": (ap + worn) / 2}
@@ -81,7 +81,7 @@ class Judge:
         ):
             if chosen:
                 found = [_detections(arrays[f"{name}_{i}"]) for i in chosen]
-                parts.append(average_precision(found, [truths[i].boxes for i in chosen], iou))
+                parts.append(_precision(found, [truths[i] for i in chosen], iou))
         return float(np.mean(parts))
 
     @property
@@ -113,6 +113,12 @@ def patches_for(model: torch.nn.Module, patches: ImageSet) -> ImageSet:
     small = F.interpolate(patches.images.float(), size=inner, mode="bilinear", antialias=True)
     padded = F.pad(small, (before, side - inner - before) * 2, mode="replicate")
     return replace(patches, images=padded.round().clamp(0, 255).to(torch.uint8))
+
+
+def _precision(found: Sequence[Detections], photos: Sequence[Photo], iou: float) -> float:
+    """Average precision; 0 where no photograph has a face, as a draw of a few may turn out."""
+    truths = [photo.boxes for photo in photos]
+    return average_precision(found, truths, iou) if any(map(len, truths)) else 0.0
 
 
 def _detections(array: np.ndarray) -> Detections:

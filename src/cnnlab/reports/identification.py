@@ -99,7 +99,8 @@ def judge(
     shares = np.stack(probabilities)
     truth, predicted = part.labels.numpy(), shares.argmax(-1)
     matrix = sum(confusion_matrix(truth, answers, labels=range(len(part.classes))) for answers in predicted)
-    run.log_figure(f"confusion_{part.split}", plots.confusion_matrix(matrix, part.classes))
+    together = f"{len(shares)} seeds together" if len(shares) > 1 else ""
+    run.log_figure(f"confusion_{part.split}", plots.confusion_matrices({together: matrix}, part.classes))
     told_of_classes = report_of_matrix(matrix, part.classes).table()
     run.log_text(f"classification_{part.split}.md", f"The answers of {len(shares)} seeds.\n\n{told_of_classes}\n")
     run.log_text(f"predictions_{part.split}.csv", _table(part, shares, first_seed))

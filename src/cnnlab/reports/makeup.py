@@ -14,6 +14,7 @@ from mlflow.exceptions import MlflowException
 from cnnlab.data.imageset import ImageSet
 from cnnlab.data.makeup import CLASSES
 from cnnlab.evaluation.comparison import wilson_interval
+from cnnlab.experiment import RESUMED, without_remark
 from cnnlab.reports.records import Record, read_records
 from cnnlab.tracking import had_data
 
@@ -150,9 +151,11 @@ def _of_metric(run: StoredRun) -> Measured:
     """A run whose predictions are gone: its accuracy and the portraits that it was judged on."""
     sizes = [d.dataset.name for d in run.inputs.dataset_inputs if "/val (" in d.dataset.name]
     count = int(sizes[0].rpartition("(")[2].rstrip(")")) if sizes else 400
-    mean = run.data.metrics["val_accuracy"]
-    tags = run.data.tags
-    return Measured(tags["command"], mean, 0.0, 1, count, tags.get("data.digest", ""), run.info.run_id, **_weights(run))
+    tags, metrics = run.data.tags, run.data.metrics
+    return Measured(
+        tags["command"], metrics["val_accuracy"], metrics.get("val_accuracy_std", 0.0),
+        int(run.data.params.get("cfg/seeds", 1)), count, tags.get("data.digest", ""), run.info.run_id, **_weights(run),
+    )  # fmt: skip
 
 
 def _weights(run: StoredRun) -> dict:
@@ -165,11 +168,12 @@ def _weights(run: StoredRun) -> dict:
 def from_record(record: Record, command: str) -> Measured:
     """What a record holds of it: no predictions and no curves."""
     figures = record.metrics["val_accuracy"]
-    weights = "random" if command.startswith("scratch") else "convolutions only" if record.note else "complete"
+    weights = "convolutions only" if "not complete" in record.note else "complete"
+    weights = "random" if command.startswith("scratch") else weights
     return Measured(
         command, figures["mean"], figures["std"], int(figures["n"]), record.data["splits"]["val"],
-        record.data["digest"], f"results/{record.entry_point}.json", weights=weights, sentence=record.note,
-        data=record.data["name"],
+        record.data["digest"], f"results/{record.entry_point}.json", weights=weights,
+        sentence=without_remark(record.note, RESUMED), data=record.data["name"],
     )  # fmt: skip
 
 

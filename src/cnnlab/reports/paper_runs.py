@@ -23,6 +23,7 @@ FIGURES = (
 # settings in which runs that are set side by side may differ
 _FREE = {f"cfg/{name}" for name in ("models", "model", "seed", "seeds", "resume", "record", "quick", "data")}
 TEST_IMAGES = 10_000
+OTHER_PIXELS = "not the official pixels"  # as `data.cifar10.Cifar10.caveat` says it
 
 
 @dataclass(frozen=True)
@@ -140,7 +141,11 @@ def _runs(client: mlflow.MlflowClient, entry_point: str, data: str) -> Iterable[
 def _ranked(client: mlflow.MlflowClient, data: str) -> Iterable[tuple[int, Measured]]:
     for parent in _runs(client, RANK, data):
         wanted = f"tags.`{PARENT}` = '{parent.info.run_id}' and attributes.status = 'FINISHED'"
-        for child in client.search_runs([parent.info.experiment_id], wanted, max_results=1000):
+        children = client.search_runs([parent.info.experiment_id], wanted, max_results=1000)
+        diverged = {child.data.tags.get("model") for child in children if "diverged" in child.data.tags}
+        for child in children:
+            if child.data.tags.get("model") in diverged:  # with another seed: it has no rank there either
+                continue
             if "test_accuracy" in child.data.metrics and child.data.tags.get("model") in list_models():
                 budget = rank_budget(parent.data.params, parent.data.tags.get("hardware", ""))
                 yield child.info.start_time, _of_run(child, parent, budget)
@@ -213,8 +218,9 @@ def _add_records(evidence: Evidence, records: Mapping[str, Record]) -> None:
             evidence.others += [m for m in found if m.model not in known]
         else:
             evidence.ranking += found
+    trained = {m.model for m in evidence.others if m.source.startswith(TRAIN)}
     for name in list_models():
-        if f"{TRAIN}_{name}" in records and name not in {m.model for m in evidence.others}:
+        if f"{TRAIN}_{name}" in records and name not in trained:
             if one := _of_record(records[f"{TRAIN}_{name}"], name, ""):
                 evidence.others.append(one)
 
@@ -225,13 +231,17 @@ def _of_record(record: Record, model: str, suffix: str) -> Measured | None:
     figures = {k: record.metrics[k + suffix]["mean"] for k in FIGURES if k + suffix in record.metrics}
     accuracy = record.metrics[f"test_accuracy{suffix}"]
     budget = "as its command says"
-    if "train_seconds" in figures:
+    seen = [m["mean"] for name, m in record.metrics.items() if name.startswith("images_seen_")]
+    if seen and len(set(seen)) == 1 and len(seen) > 1 and "train" in record.data["splits"]:  # equal epochs
+        budget = f"{seen[0] / record.data['splits']['train']:.0f} epochs (last state judged)"
+    elif "train_seconds" in figures:
         budget = f"about {figures['train_seconds']:.0f} s of training (last state judged)"
     elif "epochs" in record.metrics:
         budget = f"{record.metrics['epochs']['mean']:.0f} epochs (the best on validation judged)"
+    pixels = next((part for part in record.note.split("; ") if OTHER_PIXELS in part), "official")
     return Measured(
         model, f"results/{record.entry_point}.json", accuracy["mean"], accuracy["std"], tuple(record.seeds),
-        record.data["splits"].get("test", TEST_IMAGES), figures, budget, record.note or "official",
+        record.data["splits"].get("test", TEST_IMAGES), figures, budget, pixels,
         record.data["name"], record.data["digest"], record.commit[:10] + " with changes" * record.dirty,
         record.hardware, (record.run_id,),
     )  # fmt: skip

@@ -108,8 +108,8 @@ def ranking_table(
     lines = [
         "# CIFAR-10 under one budget", "",
         f"{under.budget} Pixels: {under.pixels}. {under.trained} training images, {under.judged} test images "
-        f"judged once, {seeds}. Networks share a rank where the 95 % interval of their difference on the same test "
-        "images has zero in it"
+        f"judged once, {seeds}. A network shares the rank above it where the 95 % interval of its difference to that "
+        "rank's first, on the same test images, has zero in it"
         + ("; another seed may move an accuracy by more than that" if under.seeds == 1 else "")
         + ". Memory is the peak in training, on a CPU that of the whole process, libraries and data set included. "
         "`elsewhere` has the best figures of public repositories after full trainings on the official pixels: not "

@@ -11,13 +11,13 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any, Literal
 
-import numpy as np
 import torch
 from torch import nn
 
 from cnnlab import plots
-from cnnlab.data.augment import Augmentation
+from cnnlab.data.augment import MOVING, Augmentation
 from cnnlab.data.camvid import CamVid
+from cnnlab.data.folders import spread_places
 from cnnlab.data.scene_crops import SceneSet
 from cnnlab.errors import ConfigError
 from cnnlab.evaluation.segmentation import confusion, iou_per_class, mean_iou, pixel_accuracy
@@ -37,6 +37,7 @@ from cnnlab.training.segmentation import (
     Inference,
     Judged,
     SceneLoss,
+    followed,
     judge_scenes,
     train_scenes,
 )
@@ -81,8 +82,7 @@ class SceneConfig(Experiment):
         for name in ("seeds", "judge_every"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name} must be at least 1, not {getattr(self, name)}.")
-        moving = ("flip", "shift", "rotate", "erase", "crop_scale", "crop_ratio", "multi_scale")
-        wrong = [name for name in moving if getattr(self.augmentation, name) != getattr(Augmentation(), name)]
+        wrong = [name for name in MOVING if getattr(self.augmentation, name) != getattr(Augmentation(), name)]
         if wrong:
             raise ConfigError(
                 f"augmentation.{wrong[0]} would move the pixels away from their labels; crops.flip, crops.scales and "
@@ -184,7 +184,8 @@ def train_once(
         on_epoch=lambda epoch, metrics: run.log_metrics({prefix + k: v for k, v in metrics.items()}, epoch),
     )  # fmt: skip
     name = f"curves_seed_{seed}" if prefix else "curves"
-    curves = plots.learning_curves(history.history, ("loss", "accuracy", "miou"), kept=history.best_epoch)
+    note = f"val: loss and accuracy on {len(followed(data.val))} of {len(data.val)} frames, miou on all"
+    curves = plots.learning_curves(history.history, ("loss", "accuracy", "miou"), history.best_epoch, note)
     run.log_figure(name, curves)
     return model, report, history
 
@@ -274,11 +275,6 @@ def log_judged(run: Run, scenes: SceneSet, judged: Judged, name: str, suffix: st
     run.log_figure(f"predictions_{split}", scene_sheet(
         some.images, some.masks, predictions, some.classes, some.colours, names=some.names
     ))  # fmt: skip
-
-
-def spread_places(count: int, wanted: int) -> list[int]:
-    """At most `wanted` places spread evenly over `count`."""
-    return sorted(set(np.linspace(0, count - 1, min(wanted, count)).round().astype(int).tolist()))
 
 
 def spread(scenes: SceneSet, wanted: int) -> SceneSet:

@@ -97,7 +97,8 @@ def _per_class(with_skips: Measured, without: Measured) -> str:
     up = [one for one in ranked if one[1].sign > 0]
     down = [one for one in reversed(ranked) if one[1].sign < 0]
     if ranked[0][1].interval is None:
-        names = series([f"{name} ({gain.points:+.1f})" for name, gain, _ in ranked[:3]])
+        largest = sorted(gains, key=lambda one: -abs(one[1].points))[:3]
+        names = series([f"{name} ({gain.points:+.1f})" for name, gain, _ in largest])
         text = f"With a single seed no class's difference is shown; the largest are those of {names}."
     elif not up and not down:
         text = "No class's difference is shown by these seeds."
@@ -116,7 +117,7 @@ def _per_class(with_skips: Measured, without: Measured) -> str:
                f"{means[0]:+.1f} points in the mean, the {len(large)} larger ones by {means[1]:+.1f}")  # fmt: skip
     if not up and not down:
         return f"{text} {figures}."
-    if up and means[0] - means[1] > _EVEN and means[0] > 0:
+    if any(share < _SMALL for *_, share in up) and means[0] - means[1] > _EVEN and means[0] > 0:
         return (f"{text} {figures}: what gains is small or thin, as is to be expected where the deepest map, with one "
                 "value for 32x32 pixels, has lost the detail that the earlier maps still hold.")  # fmt: skip
     if means[1] - means[0] > _EVEN:
@@ -140,25 +141,25 @@ def _borders(with_skips: Measured, without: Measured) -> str:
         for width, gain in gains.items()
     )
     text = f"Mean IoU of the pixels near a border of the truth: {listed}."
-    near, far = gains[widths[0]], gains[widths[-1]]
+    near = gains[widths[0]]
     if near.interval is None:
         return f"{text} With a single seed this shows a tendency at most."
-    if near.sign == 0 and far.sign == 0:
+    if all(gain.sign == 0 for gain in gains.values()):
         return f"{text} No difference is shown at any of these widths."
+    if all(gain.sign <= 0 for gain in gains.values()):
+        return f"{text} Near borders skip connections do not help."
     whole = gain_of(without, with_skips, mean_iou).points
-    width, inner = max(gains.items(), key=lambda item: item[1].points)
-    if inner.sign > 0 and inner.points - whole > _EVEN:
+    width, inner = max(((w, g) for w, g in gains.items() if g.sign > 0), key=lambda item: item[1].points)
+    if inner.points - whole > _EVEN:
         said = (f"{text} At less than {width} px from a border the gain ({inner.points:+.1f}) is larger than over "
                 f"whole frames ({whole:+.1f}): skip connections draw the outlines better.")  # fmt: skip
         if near.points < whole:
             said += f" At less than {widths[0]} px it is not ({near.points:+.1f})."
         return said
-    if inner.sign > 0 and whole - inner.points > _EVEN:
+    if whole - inner.points > _EVEN:
         return (f"{text} The gain near borders ({inner.points:+.1f} at most) is smaller than over whole frames "
                 f"({whole:+.1f}): the outlines are not where most of it is won.")  # fmt: skip
-    if inner.sign > 0:
-        return f"{text} Near borders the gain is about that over whole frames ({whole:+.1f})."
-    return f"{text} Near borders skip connections do not help."
+    return f"{text} Near borders the gain is about that over whole frames ({whole:+.1f})."
 
 
 def _rise(total: Gain) -> str:
