@@ -31,7 +31,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from torch import nn
 
 from cnnlab import plots
@@ -55,15 +55,16 @@ from cnnlab.reports.detector import (
 from cnnlab.reports.face_study import Judge, patches_for
 from cnnlab.reports.studies import compare_trials
 from cnnlab.reports.text_tables import percent
-from cnnlab.search import LABEL, Search, params_digest, search
+from cnnlab.search import LABEL, Search, constants_digest, kept_while_undecided, params_digest, search
 from cnnlab.tracking import Run
 from cnnlab.tracking.models import detector_file, promote
 from cnnlab.training import Classification, Fit, Training, fit
 
 # `face_net_boxes` is trained on whole scenes, so that every window of a photograph is a sample and the focal loss keeps
 # to the hard ones; the other two are trained on cut patches, as in question A1.
+BOXES = "face_net_boxes"
 SPACE = {
-    "network": CategoricalDistribution(["face_fcn", "face_net", "face_net_boxes"]),
+    "network": CategoricalDistribution(["face_fcn", "face_net", BOXES]),
     "width": CategoricalDistribution([0.5, 1.0, 1.5]),
     "depth": IntDistribution(0, 3),
     "activation": CategoricalDistribution(["leaky_relu", "relu", "silu"]),
@@ -84,7 +85,7 @@ PLAIN = {
 }  # fmt: skip
 OPTIMISER = {"optimizer": "adamw", "lr": 3e-3, "schedule": "one_cycle", "weight_decay": 2e-2, "ema": 0.998}
 NETWORK = {"network": "face_net", "norm": "batch", "activation": "relu"}
-SCENES = {**NETWORK, "network": "face_net_boxes", "lr": 3e-3}
+SCENES = {**NETWORK, "network": BOXES, "lr": 3e-3}
 FIRST = {
     "plain network": PLAIN,
     "optimiser": PLAIN | OPTIMISER,
@@ -138,13 +139,24 @@ class Config(Experiment):
         return self.trial_epochs or (3 if embedded else 6), self.final_epochs or (8 if embedded else 60)
 
 
+def of_photographs() -> tuple[dict[str, BaseDistribution], dict[str, dict[str, Any]]]:
+    """What is searched, and the first trials, where the faces' places in photographs are known."""
+    return SPACE, FIRST
+
+
+def of_patches() -> tuple[dict[str, BaseDistribution], dict[str, dict[str, Any]]]:
+    """The same for patches alone, of which no network learns to place a box."""
+    networks = CategoricalDistribution([name for name in SPACE["network"].choices if name != BOXES])
+    return SPACE | {"network": networks}, {k: v for k, v in FIRST.items() if v["network"] != BOXES}
+
+
 def build(params: dict[str, Any]) -> nn.Module:
     """The network of a trial, untrained."""
     if params["network"] == "face_fcn":
         return build_model("face_fcn", num_classes=2)
     return build_model(
         "face_net", num_classes=2, widths=tuple(round(params["width"] * w / 8) * 8 for w in WIDTHS),
-        boxes=params["network"] == "face_net_boxes",
+        boxes=params["network"] == BOXES,
         **{name: params[name] for name in ("depth", "activation", "norm", "dropout")},
     )  # fmt: skip
 
@@ -154,7 +166,7 @@ def training_of(params: dict[str, Any], epochs: int, monitor: str) -> Training:
     return Training(
         epochs=epochs, optimizer=params["optimizer"], lr=params["lr"], schedule=params["schedule"],
         weight_decay=params["weight_decay"], ema=params["ema"], patience=params["early_stopping"], monitor=monitor,
-        clip_grad=5.0, batch_size=32 if params["network"] == "face_net_boxes" else 64,
+        clip_grad=5.0, batch_size=32 if params["network"] == BOXES else 64,
     )  # fmt: skip
 
 
@@ -166,7 +178,7 @@ def train(
     torch.manual_seed(config.seed)
     model = build(params)
     augmentation = AUGMENTATIONS[params["augmentation"]]
-    if params["network"] == "face_net_boxes" and data.photos["train"]:
+    if params["network"] == BOXES:
         scenes = max(4 * len(data.photos["train"]), 32 if config.quick else 960)
         train_set = FaceCrops(data.photos["train"], data.negatives, length=scenes, seed=config.seed)
         objective = Detection()
@@ -195,23 +207,24 @@ def run(config: Config, run: Run) -> Outcome:
     judge_trials = Judge(data, collages(photos["val"], count, backgrounds=data.negatives))
     name = f"face_improve {data.name} {data.digest[:8]} {trial_epochs} epochs seed {config.seed}"
     name += " quick" * config.quick
+    space, first = of_photographs() if photos["train"] else of_patches()
+    constants = {"augmentations": AUGMENTATIONS, "first": first, "widths": WIDTHS}
+    constants |= {"training": training_of(PLAIN, epochs=1, monitor="val/accuracy")}
+    kept = CHECKPOINTS / "face_improve" / f"{name} {constants_digest(constants)[:6]}"
 
     def objective(params: dict[str, Any], child: Run, report) -> float:
         def on_epoch(epoch: int, metrics: dict[str, float]) -> None:
             child.log_metrics(metrics, epoch)
             report(epoch, metrics[judge_trials.metric])
 
-        checkpoint = CHECKPOINTS / "face_improve" / f"{name} {params_digest(params)}.pt"
-        model, history = train(params, data, trial_epochs, judge_trials, config, checkpoint, "trial", on_epoch)
-        score = judge_trials.log(child, FaceDetector(model), history)
-        checkpoint.unlink(missing_ok=True)
-        return score
+        checkpoint = kept.with_name(f"{kept.name} {params_digest(params)}.pt")
+        with kept_while_undecided(checkpoint):
+            model, history = train(params, data, trial_epochs, judge_trials, config, checkpoint, "trial", on_epoch)
+            return judge_trials.log(child, FaceDetector(model), history)
 
     study = search(
-        run, config.search, SPACE, objective, name=name, seed=config.seed,
-        first=dict(list(FIRST.items())[:: len(FIRST) - 1]) if config.quick else FIRST, warmup_epochs=trial_epochs // 2,
-        constants={"augmentations": AUGMENTATIONS, "first": FIRST, "widths": WIDTHS}
-        | {"training": training_of(PLAIN, epochs=1, monitor="val/accuracy")},
+        run, config.search, space, objective, name=name, seed=config.seed, warmup_epochs=trial_epochs // 2,
+        first=dict(list(first.items())[:: len(first) - 1]) if config.quick else first, constants=constants,
     )  # fmt: skip
     judged = "AP50 on photographs and AP30 on collages, mean" if judge_trials.photos else "patch accuracy"
     baseline_run = compare_trials(
@@ -224,7 +237,7 @@ def run(config: Config, run: Run) -> Outcome:
     run.set_tags({"winner": label, "winner.params": best.params})
     print(f"Winner: {label} ({judge_trials.metric} {best.value:.4f}), now for {final_epochs} epochs.", flush=True)
 
-    checkpoint = CHECKPOINTS / "face_improve" / f"{name} {params_digest(best.params)} {final_epochs} epochs final.pt"
+    checkpoint = kept.with_name(f"{kept.name} {params_digest(best.params)} {final_epochs} epochs final.pt")
     if not config.resume:
         checkpoint.unlink(missing_ok=True)
     model, history = train(
@@ -276,6 +289,7 @@ def finish(
     if full:
         counts = count_at(detect_photos(detector, full), full, detector.threshold)
         metrics |= {f"full_images_{key}": float(count) for key, count in counts.items()}
+    if full or own:
         log_detections(run, detector, [*full, *own], {"0.99": 0.99, "chosen": detector.threshold})
     return metrics
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 from cnnlab import plots
 from cnnlab.data.faces import load_face_data, write_course_layout
+from cnnlab.errors import ConfigError
 from cnnlab.experiment import Experiment, Outcome, main
 from cnnlab.tracking import Run
 
@@ -28,12 +29,18 @@ class Config(Experiment):
     output: str = "data/faces"
     """the folder to make"""
 
+    def __post_init__(self) -> None:
+        if self.data != "embedded":
+            raise ConfigError("data is what other commands read; name the photographs to cut by photos=.")
+
 
 def run(config: Config, run: Run) -> Outcome:
     """Cut, write, and show what was cut."""
     data = load_face_data(config.photos, seed=config.seed, quick=config.quick)
     sizes = {"train": len(data.train), "val": len(data.val), "full_images": len(data.full_images)}
     run.log_data(data.name, data.digest, sizes, config.photos)
+    if not data.embedded:
+        run.set_tags({"embedded_data": "false", "mlflow.runName": "face_data"})
     for split in (data.train, data.val):
         run.log_figure(f"cut_{split.split}", plots.class_grid(split.images, split.labels, split.classes, per_class=40))
     write_course_layout(data, config.output)

@@ -35,7 +35,7 @@ from cnnlab.detection.detector import FaceDetector
 from cnnlab.errors import ConfigError, DataError
 from cnnlab.experiment import Experiment, Outcome, main
 from cnnlab.files import replacing
-from cnnlab.reports.detector import count_at, detect_photos, find_threshold, judge, log_detections
+from cnnlab.reports.detector import FLOOR, count_at, detect_photos, find_threshold, judge, log_detections
 from cnnlab.tracking import Run
 from cnnlab.tracking.models import detector_file
 
@@ -87,7 +87,8 @@ def answer_a2(config: Config, run: Run, detector: FaceDetector) -> Outcome:
         raise DataError(f"{config.data} has no full_images folder; face_detect needs it, or images=DIR.")
     run.log_data(data.name, data.digest, {"val": len(val), "full_images": len(full)}, config.data)
     metrics: dict[str, float | list[float]] = {}
-    on_full = detect_photos(detector, full)
+    floor = FLOOR if config.threshold is None else min(FLOOR, config.threshold)
+    on_full = detect_photos(detector, full, floor=floor)
     metrics |= judge(on_full, full, "full_images")
     if val:
         on_val = detect_photos(detector, val, title="validation photographs")
@@ -112,6 +113,7 @@ def answer_a2(config: Config, run: Run, detector: FaceDetector) -> Outcome:
 def detect_folder(config: Config, run: Run, detector: FaceDetector) -> Outcome:
     """Detect in every readable image of a folder; the others are named and left out."""
     paths = list_images(config.images)
+    run.set_tags({"embedded_data": "false", "mlflow.runName": "face_detect"})
     if config.output and not Path(config.output).resolve().parent.is_dir():
         raise DataError(f"The folder of output={config.output} does not exist; make it first.")
     threshold = detector.threshold if config.threshold is None else config.threshold

@@ -62,6 +62,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from cnnlab import plots
+from cnnlab.data.download import file_sha256
 from cnnlab.data.faces import Photo, load_face_data
 from cnnlab.detection.detector import Detections, FaceDetector
 from cnnlab.detection.rcnn import RCNN, RoIHead, RoISettings, Verdict
@@ -133,13 +134,13 @@ def run(config: Config, run: Run) -> Outcome:
     if not all(photos[split] for split in ("train", "val", "test")):
         raise DataError(f"data={config.data} holds no photographs with boxes for train, val and test: give some.")
     run.log_data(data.name, data.digest, {split: len(photos[split]) for split in ("train", "val", "test")}, config.data)
-    detector = FaceDetector.load(detector_file(config.detector), min_face=20)
+    file = detector_file(config.detector)
+    detector = FaceDetector.load(file, min_face=20)
     backbone, report = pretrained_model(config.backbone, 2, config.weights)
     run.log_weights(report)
     if not hasattr(backbone, "pyramid"):
         raise ConfigError(f"backbone={config.backbone} has no pyramid of maps; take efficientnet_lite0 or vgg16.")
     rcnn = RCNN(detector, backbone, config.roi)
-
     began = time.perf_counter()
     train = roi_samples(rcnn, photos["train"], config.sampling, SPLIT_SEED, fit_range=True, title="train features")
     val = roi_samples(rcnn, photos["val"], replace(config.sampling, mirror=False), SPLIT_SEED, title="val features")
@@ -150,9 +151,8 @@ def run(config: Config, run: Run) -> Outcome:
         "train_proposal_iou": _fit_of_proposals(rcnn, photos["train"][:: max(1, len(photos["train"]) // 100)]),
         "val_proposal_iou": _fit_of_proposals(rcnn, photos["val"]),
     }  # fmt: skip
-
-    seeds = list(range(config.seed, config.seed + config.seeds))
-    heads = [train_head(config, run, rcnn, train, val, seen, seed, data.digest) for seed in seeds]
+    origin, seeds = f"{data.digest} {report.sha256} {file_sha256(file)}", range(config.seed, config.seed + config.seeds)
+    heads = [train_head(config, run, rcnn, train, val, seen, seed, origin) for seed in seeds]
     rcnn.verdict, table = choose(rcnn, heads, seen)
     run.set_tags({"verdict": rcnn.verdict, "detector": config.detector})
     on_val = [detector.detect_multi_scale(photo.image, threshold=config.roi.floor) for photo in photos["val"]]
@@ -176,7 +176,7 @@ def run(config: Config, run: Run) -> Outcome:
     )
     run.log_text("comparison.md", f"# Window detector and second stage\n\n{sentence}\n\nOn val:\n\n{table}\n")
     note = seen_by_detector(data.digest) if config.detector == "released" and not data.embedded else ""
-    return Outcome(metrics, sentence, seeds, note=note)
+    return Outcome(metrics, sentence, list(seeds), note=note)
 
 
 def seen_by_detector(digest: str) -> str:

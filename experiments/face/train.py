@@ -16,6 +16,7 @@ from dataclasses import dataclass, field, replace
 
 import torch
 from sklearn.metrics import confusion_matrix
+from torch import nn
 
 from cnnlab import plots
 from cnnlab.data.augment import Augmentation
@@ -24,6 +25,7 @@ from cnnlab.detection.detector import FaceDetector
 from cnnlab.errors import ConfigError
 from cnnlab.experiment import Experiment, Outcome, checkpoint_path, fingerprint, main
 from cnnlab.models import build_model
+from cnnlab.models.registry import model_settings
 from cnnlab.reports.detector import log_detector
 from cnnlab.reports.text_tables import percent
 from cnnlab.tracking import Run
@@ -35,7 +37,7 @@ class Config(Experiment):
     """Train the face / background classifier."""
 
     model: str = "face_fcn"
-    """name in the model registry"""
+    """name in the model registry: face_fcn, or face_net without its boxes"""
     training: Training = field(default_factory=Training)
     augmentation: Augmentation = field(default_factory=Augmentation)
     seeds: int = 1
@@ -44,6 +46,10 @@ class Config(Experiment):
     def __post_init__(self) -> None:
         if self.seeds < 1:
             raise ConfigError(f"seeds must be at least 1, not {self.seeds}.")
+        with torch.device("meta"):
+            slides = hasattr(build(self.model), "window")
+        if not slides:
+            raise ConfigError(f"model={self.model} does not slide over whole images; take face_fcn or face_net.")
 
     def shrunk(self) -> "Config":
         return replace(self, training=replace(self.training, epochs=2))
@@ -72,11 +78,17 @@ def run(config: Config, run: Run) -> Outcome:
     )
 
 
+def build(name: str) -> nn.Module:
+    """A network that answers face or background; patches do not teach where in them a face lies."""
+    without = {"boxes": False} if "boxes" in model_settings(name) else {}
+    return build_model(name, num_classes=2, **without)
+
+
 def train_once(config: Config, data, run: Run, seed: int, first: bool):
     """One training; the first seed's curves are the run's own, those of the others carry the seed in their names."""
     prefix = "" if first else f"seed_{seed}/"
     torch.manual_seed(seed)
-    model = build_model(config.model, num_classes=2)
+    model = build(config.model)
     stamp = fingerprint(replace(config, seed=seed, seeds=1), data.digest)
     history = fit(
         model, data.train, data.val, config.training, seed=seed, transform=config.augmentation,

@@ -86,6 +86,24 @@ def test_a_missing_folder_and_a_missing_model_are_named(store, detect, untrained
         run(detect, images=str(store / "images"), model="champion-of-nothing")
 
 
+def test_networks_that_no_window_slides_with_are_refused_before_they_are_trained(load_program):
+    train = load_program("experiments/face/train")
+    with pytest.raises(ConfigError, match="model=resnet18 does not slide over whole images; take face_fcn or face_net"):
+        train.Config(model="resnet18")
+    assert not train.build("face_net").boxes, "patches do not teach where in them a face lies"
+    data = load_program("experiments/face/data")
+    with pytest.raises(ConfigError, match="name the photographs to cut by photos="):
+        data.Config(data="photographs")
+
+
+def test_what_is_searched_without_photographs_has_no_boxes_to_learn(load_program):
+    study = load_program("studies/face_improve")
+    space, first = study.of_patches()
+    assert "face_net_boxes" not in space["network"].choices and len(space["network"].choices) == 2
+    assert study.PLAIN in first.values() and len(first) == 5
+    assert all(params["network"] in space["network"].choices for params in first.values())
+
+
 def test_the_released_detector_finds_two_portraits(store, detect):
     """The pictures that packages carry: one face each, found at the detector's own threshold, and nothing else."""
     from cnnlab.data.faces import load_face_data
