@@ -45,7 +45,7 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution
 from sklearn.metrics import confusion_matrix
 
 from cnnlab import plots
-from cnnlab.data.artists import AUGMENTATIONS, is_stand_in, load_artists
+from cnnlab.data.artists import AUGMENTATIONS, FIT, is_stand_in, load_artists
 from cnnlab.data.augment import Augmentation
 from cnnlab.data.folds import Fold
 from cnnlab.data.imageset import ImageSet
@@ -69,7 +69,7 @@ from cnnlab.reports.paintings import (
 )
 from cnnlab.reports.partners import Partners
 from cnnlab.reports.text_tables import percent
-from cnnlab.search import Report, Search, params_digest, search
+from cnnlab.search import Report, Search, constants_digest, params_digest, search
 from cnnlab.tracking import Run
 from cnnlab.tracking.models import promote
 from cnnlab.training import Training
@@ -199,7 +199,7 @@ def run(config: Config, run: Run) -> Outcome:
     name += " quick" * config.quick
     settings = (QUICK_PATCHES if config.quick else PATCHES) | {"seed": config.seed}
     name += f" beside {params_digest(settings)[:6]}" if config.partner else " alone"
-    stem = name.replace(" ", "_")
+    stem = f"{name} {constants_digest(constants())[:6]}".replace(" ", "_")
     cache = PairCache(CHECKPOINTS / "artists_improve" / f"{stem}.pt")
     winners, studies, partners = [], [], None
     with worker_pool(config.workers) as pool:
@@ -303,7 +303,7 @@ def conclude(
     if config.register:
         registered = "artists" + ("_quick" if config.quick else "_embedded" if is_stand_in(pictures) else "")
     version = log_classifier(
-        run, models[0], pictures.classes, size, pictures.images[:2], registered, meta=asdict(looks[0])
+        run, models[0], pictures.classes, size, pictures.images[:2], registered, meta=asdict(looks[0]) | {"fit": FIT}
     )
     if version:
         champion = promote(registered, version, winners[0].value, pictures.digest)

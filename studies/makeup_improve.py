@@ -45,7 +45,7 @@ from cnnlab import plots
 from cnnlab.data.folders import Splits
 from cnnlab.data.imageset import ImageSet
 from cnnlab.data.makeup import AUGMENTATIONS, load_makeup
-from cnnlab.errors import ConfigError
+from cnnlab.errors import ConfigError, DataError
 from cnnlab.experiment import CHECKPOINTS, Experiment, Outcome, fingerprint, main
 from cnnlab.models.kernel_machine import committee_of
 from cnnlab.models.pretrained import WeightsReport, check_source, pretrained_model
@@ -55,7 +55,7 @@ from cnnlab.reports.makeup_words import discuss_improvement
 from cnnlab.reports.partners import ask_machine, backbone_machine
 from cnnlab.reports.studies import compare_trials
 from cnnlab.reports.text_tables import percent
-from cnnlab.search import LABEL, Search, kept_while_undecided, params_digest, search
+from cnnlab.search import LABEL, Search, constants_digest, kept_while_undecided, params_digest, search
 from cnnlab.tracking import Run
 from cnnlab.tracking.models import promote
 from cnnlab.training import Fit, Training, fit
@@ -148,6 +148,8 @@ class Portraits:
         self.at = lru_cache(maxsize=3)(self._at)
         self.partner = lru_cache(maxsize=None)(self._partner)
         labels = self.at(PLAIN["height"]).train.labels
+        if labels.bincount().min() < FOLDS:
+            raise DataError(f"{config.data}: {FOLDS} folds need {FOLDS} training portraits of each class at least.")
         folds = StratifiedKFold(FOLDS, shuffle=True, random_state=config.seed)
         self.folds = list(folds.split(np.zeros(len(labels)), labels))[: config.search_folds]
         self.held_out = sum(len(held) for _, held in self.folds)  # portraits that a trial is judged on
@@ -217,13 +219,15 @@ def run(config: Config, run: Run) -> Outcome:
     trial_epochs, final_epochs = config.epochs(data.embedded)
     name = f"makeup_improve {data.name} {data.digest[:8]} {trial_epochs} epochs {config.search_folds} folds "
     name += f"{len(config.views)} views {params_digest(asdict(config.views))[:6]} weights {config.weights} "
-    name += f"seed {config.seed}" + " quick" * config.quick
-    name += f" with {config.partner}" if config.partner else " alone"
+    name += f"seed {config.seed}{' quick' * config.quick} " + (f"with {config.partner}" if config.partner else "alone")
     judged = np.concatenate([held for _, held in portraits.folds])
+    constants = {"augmentations": AUGMENTATIONS, "first": FIRST, "views": config.views, "folds": FOLDS}
+    constants |= {"training": training_of(PLAIN, epochs=1)}
+    kept = f"{name} {constants_digest(constants)[:6]}"
 
     def objective(params: dict[str, Any], child: Run, report) -> float:
         right = {who: np.zeros(len(data.train), bool) for who in ("committee", "network", "machine")}
-        names = [f"{name} {params_digest(params)} {index}" for index in range(len(portraits.folds))]
+        names = [f"{kept} {params_digest(params)} {index}" for index in range(len(portraits.folds))]
         with kept_while_undecided(*map(checkpoint, names)):
             for index, (_, held) in enumerate(portraits.folds):
                 sets = portraits.fold(params["height"], index)
@@ -251,10 +255,8 @@ def run(config: Config, run: Run) -> Outcome:
         return shares["committee"]
 
     study = search(
-        run, config.search, SPACE, objective, name=name, seed=config.seed,
+        run, config.search, SPACE, objective, name=name, seed=config.seed, constants=constants,
         first=dict(list(FIRST.items())[::4]) if config.quick else FIRST, warmup_epochs=max(1, trial_epochs - 2),
-        constants={"augmentations": AUGMENTATIONS, "first": FIRST, "views": config.views, "folds": FOLDS}
-        | {"training": training_of(PLAIN, epochs=1)},
     )  # fmt: skip
     compare_trials(
         run, study, PLAIN, lambda arrays, items: float(arrays["right"][list(items)].mean()), portraits.held_out,
@@ -266,7 +268,7 @@ def run(config: Config, run: Run) -> Outcome:
     label = best.user_attrs.get(LABEL, f"trial {best.number}")
     run.set_tags({"winner": label, "winner.params": best.params})
     print(f"Winner: {label} ({100 * best.value:.1f} % by cross-validation), now {final_epochs} epochs.", flush=True)
-    final = f"{name} final {params_digest(best.params)} {final_epochs} epochs"
+    final = f"{kept} final {params_digest(best.params)} {final_epochs} epochs"
     outcome = finish(config, run, portraits, best.params, label, best.value, final, final_epochs)
     answer = discuss_improvement(outcome.metrics, best.params, PLAIN, len(data.val), portraits.held_out)
     run.log_text("discussion.md", answer)
@@ -283,8 +285,7 @@ def finish(
     beside = None if machine is None else ask_machine(machine, data.val, config.views)
     if partner:
         run.log_weights(partner, "partner.weights")
-    metrics: dict[str, list[float]] = {"val_accuracy": [], "val_network_accuracy": []}
-    metrics |= {"val_network_single_view_accuracy": []}
+    metrics: dict[str, list[float]] = {f"val_{who}accuracy": [] for who in ("", "network_", "network_single_view_")}
     probabilities, seeds = [], list(range(config.seed, config.seed + config.seeds))
     for seed in seeds:
         prefix, suffix = ("", "") if seed == config.seed else (f"seed_{seed}/", f"_seed_{seed}")

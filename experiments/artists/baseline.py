@@ -31,7 +31,7 @@ from sklearn.metrics import confusion_matrix
 from torch import nn
 
 from cnnlab import plots
-from cnnlab.data.artists import course_split
+from cnnlab.data.artists import FIT, course_split
 from cnnlab.data.folds import Fold
 from cnnlab.data.imageset import ImageSet
 from cnnlab.evaluation.comparison import wilson_interval
@@ -86,7 +86,9 @@ def run(config: Config, run: Run) -> Outcome:
     text = "\n\n".join([describe(first.network, config.training, config.size), accuracies(first, folded, course)])
     run.log_text("answers.md", text + "\n")
     print(text, flush=True)
-    log_classifier(run, first.network, pictures.classes, pictures.images.shape[-2:], pictures.images[:2])
+    log_classifier(
+        run, first.network, pictures.classes, pictures.images.shape[-2:], pictures.images[:2], meta={"fit": FIT}
+    )
     seconds = [result.seconds for result in on_course]
     return Outcome(
         {

@@ -233,7 +233,8 @@ def load_network(name: str, config: Config, run: Run) -> tuple[str, nn.Module, s
     elif name not in list_models() and (Path(name).is_file() or len(name) == 32 or name.startswith("models:/")):
         model, _ = load_model(model_file(name))
         weights = f"Trained weights: {name}."
-        name = f"{model.architecture[0]}_{Path(name).stem[-8:]}"
+        told = hashlib.sha256(name.encode()).hexdigest()[:6]  # files of several runs have one name
+        name = f"{model.architecture[0]}_{Path(name).stem[-8:]}_{told}"
     elif config.weights != "random" and (name in PACKAGES or name in TORCHVISION):
         model, report = pretrained_model(name, 1000, config.weights, **backbone_settings(name))
         weights = report.sentence

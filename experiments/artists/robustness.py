@@ -65,6 +65,8 @@ class Config(PaintingConfig):
         super().__post_init__()
         if self.seeds != 1:
             raise ConfigError(f"seeds must be 1, not {self.seeds}: each fold is asked of one network.")
+        if self.resume:
+            raise ConfigError("artists_robustness keeps nothing to go on from; leave resume out and start it anew.")
         if self.training.monitor != "last" or self.training.schedule == "plateau":
             raise ConfigError(
                 "training.monitor must be last and training.schedule not plateau: these networks are trained on all "

@@ -288,6 +288,8 @@ def describe(config: Config, chosen: Judged, data: FaceSplits) -> str:
     sizes = " and ".join(f"{side}x{side}" for side in config.sizes)
     zooms = " and ".join(f"{zoom:g}" for zoom in config.views.zooms)
     components = chosen.projection.matrix.shape[1]
+    kept = "Kept is the last epoch" if config.training.monitor == "last" else f"Chosen by {config.training.monitor}"
+    mirrored = ", and mirrored" if config.views.mirror else ""
     return f"""# A fully connected network on AlexNet's {config.layer}
 
 - Input: faces at {sizes} pixels, colour, normalised as AlexNet's weights want it.
@@ -299,8 +301,8 @@ def describe(config: Config, chosen: Judged, data: FaceSplits) -> str:
   decay {config.training.weight_decay}, label smoothing {config.training.label_smoothing}, batches of
   {config.training.batch_size}, {config.training.epochs} epochs; each epoch sees one of {2 + config.draws} views of each
   face (itself, its mirror image, {config.draws} augmented ones).
-- Chosen by the loss on validation: epochs {epochs}.
-- Judged: mean probability over {len(config.views)} views of a face: magnified {zooms} times, and mirrored.
+- {kept}: epochs {epochs}.
+- Judged: mean probability over {len(config.views)} views of a face: magnified {zooms} times{mirrored}.
 """
 
 

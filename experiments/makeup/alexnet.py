@@ -165,7 +165,8 @@ def run(config: Config, run: Run) -> Outcome:
         run.log_figure(f"examples_{split.split}", plots.class_grid(split.images, split.labels, split.classes))
     show_augmentation(run, data.train, config)
     model, report, metrics, checkpoints = measure(config, data, run)
-    log_classifier(run, model, data.val.classes, (config.size, config.size), data.val.images[:2], half=True)
+    log_classifier(run, model, data.val.classes, (config.size, config.size), data.val.images[:2], half=True,
+                   meta={"fit": config.fit})  # fmt: skip
     for checkpoint in checkpoints:  # nearly a gigabyte each
         checkpoint.unlink(missing_ok=True)
     told = [] if config.mode == "scratch" or report.complete else [report.sentence]

@@ -36,7 +36,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from cnnlab.data.folders import load_image_folder, resize_image
+from cnnlab.data.folders import Fitting, load_image_folder, resize_image, spread_evenly
 from cnnlab.data.images import list_images, read_image
 from cnnlab.data.imageset import ImageSet
 from cnnlab.data.made_leak import make_leaky_folder
@@ -100,7 +100,8 @@ def explain_model(config: Config, run: Run) -> Outcome:
         raise ConfigError(f"model={config.model} is a kernel machine, which no gradient of this kind explains.")
     classes, size = tuple(meta["classes"]), tuple(meta["size"])
     target = None if config.target == "predicted" else _class_index(config.target, classes)
-    pixels, names, truths = read_pictures(source, size, 4 if config.quick else config.count)
+    count = 4 if config.quick else config.count
+    pixels, names, truths = read_pictures(source, size, count, meta.get("fit", "stretch"))
     digest = hashlib.sha256(pixels.tobytes()).hexdigest()[:16]
     run.log_data(Path(source).resolve().name, digest, {"images": len(pixels)}, source)
     run.set_tags({"model": config.model, "classes": ", ".join(classes)})
@@ -121,7 +122,9 @@ def explain_model(config: Config, run: Run) -> Outcome:
     )
 
 
-def read_pictures(source: str, size: tuple[int, int], count: int) -> tuple[np.ndarray, list[str], list[str]]:
+def read_pictures(
+    source: str, size: tuple[int, int], count: int, fit: Fitting = "stretch"
+) -> tuple[np.ndarray, list[str], list[str]]:
     """At most about `count` images: uint8 (N, 3, H, W), their names, and their class folders' names or empty ones.
 
     Of splits the last one is taken (val or test), of classes about as many each; unreadable files are named and left
@@ -135,7 +138,7 @@ def read_pictures(source: str, size: tuple[int, int], count: int) -> tuple[np.nd
         chosen = [(path, "")]
     else:
         try:
-            chosen = [(file, "") for file in _spread(list_images(path), count)]
+            chosen = [(file, "") for file in spread_evenly(list_images(path), count)]
         except DataError:
             if not path.is_dir():
                 raise
@@ -147,7 +150,7 @@ def read_pictures(source: str, size: tuple[int, int], count: int) -> tuple[np.nd
     pixels, names, truths, unreadable = [], [], [], []
     for file, truth in chosen:
         try:
-            pixels.append(resize_image(read_image(file), size).transpose(2, 0, 1))
+            pixels.append(resize_image(read_image(file), size, fit).transpose(2, 0, 1))
         except DataError as error:
             unreadable.append(str(error))
             print(error, flush=True)
@@ -276,11 +279,6 @@ def _class_index(name: str, classes: Sequence[str]) -> int:
 
 def _of_each_class(labels: torch.Tensor, count: int) -> list[int]:
     return [int(i) for label in labels.unique() for i in (labels == label).nonzero()[:count, 0]]
-
-
-def _spread(files: Sequence[Path], count: int) -> list[Path]:
-    places = np.unique(np.linspace(0, len(files) - 1, min(count, len(files))).round().astype(int))
-    return [files[place] for place in places]
 
 
 def _mean(values: np.ndarray) -> float:

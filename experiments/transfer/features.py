@@ -33,7 +33,7 @@ from sklearn.metrics import confusion_matrix
 from tqdm import tqdm
 
 from cnnlab import plots
-from cnnlab.data.folders import load_image_folder, load_pictures, spread_evenly
+from cnnlab.data.folders import load_image_folder, load_pictures, spread_evenly, spread_places
 from cnnlab.data.imageset import ImageSet
 from cnnlab.data.makeup import load_makeup
 from cnnlab.data.picture_tree import read_tree
@@ -47,6 +47,7 @@ from cnnlab.files import replacing
 from cnnlab.models.backbone import Backbone
 from cnnlab.models.kernel_machine import trained_network
 from cnnlab.models.pretrained import pretrained_model
+from cnnlab.models.registry import model_settings
 from cnnlab.models.saved import load_model
 from cnnlab.plots.features import embedding_map, retrieval_sheet
 from cnnlab.tracking import Run
@@ -113,21 +114,22 @@ def run(config: Config, run: Run) -> Outcome:
 def load_splits(config: Config) -> tuple[ImageSet, ImageSet | None]:
     """Training images and, where the folder has such a split, held-out ones (val before test); or one heap."""
     size = (config.size, config.size)
+    fit = load_model(model_file(config.model))[1].get("fit", "stretch") if config.model else "stretch"
     if config.data == "embedded":
-        splits = load_makeup("embedded", size, config.quick, config.seed)
+        splits = load_makeup("embedded", size, config.quick, config.seed, fit)
         return splits.train, splits.val
     tree = read_tree(config.data)
     if tree.target != "class":
         paths = spread_evenly(tree.paths, config.per_class)
         if len(paths) < 3:
             raise DataError(f"{tree.root}: {len(paths)} pictures only; neighbours and clusters need three at least.")
-        return load_pictures(paths, size, tree.root.name), None
+        return load_pictures(paths, size, tree.root.name, fit), None
     places = {name: tree.root / name for name in tree.split_names} if tree.split_names != ("all",) else {
         "train": tree.root
     }  # fmt: skip
     chosen = list(places.items())[:2]  # read_tree lists train, val, test in this order
     loaded = [
-        load_image_folder(folder, size, _plain(split), tree.classes, tree.root.name, limit=config.per_class)
+        load_image_folder(folder, size, _plain(split), tree.classes, tree.root.name, fit, config.per_class)
         for split, folder in chosen
     ]
     return loaded[0], loaded[1] if len(loaded) > 1 else None
@@ -143,6 +145,8 @@ def load_backbone(config: Config, run: Run) -> tuple[Backbone, tuple[str, str]]:
         name = config.backbone
         model, report = pretrained_model(config.backbone, 2, config.weights)
         if not report.complete and config.weights != "random":  # not through layers that nothing has trained
+            if "conv_only" not in model_settings(config.backbone):
+                raise ConfigError(f"{report.sentence} Its features would say nothing; take complete weights.")
             model, report = pretrained_model(config.backbone, 2, config.weights, conv_only=True)
         run.log_weights(report)
         origin = (f"{config.backbone} ({report.source})", "" if report.complete else report.sentence)
@@ -257,7 +261,7 @@ def _queries(labels: np.ndarray, count: int) -> np.ndarray:
     """Rows of about `count` queries, the classes in turn."""
     turns = [np.flatnonzero(labels == label) for label in np.unique(labels)]
     share = max(1, count // len(turns))
-    picked = [of[np.linspace(0, len(of) - 1, min(share, len(of))).round().astype(int)] for of in turns]
+    picked = [of[spread_places(len(of), share)] for of in turns]
     return np.concatenate(picked)[: max(count, share)]
 
 

@@ -4,6 +4,7 @@ import torch
 from torch import nn
 
 from cnnlab.detection import FaceDetector
+from cnnlab.detection.detector import _with_mirrored
 from cnnlab.errors import CheckpointError, ConfigError, DataError, UserError
 from cnnlab.models import build_model
 
@@ -71,9 +72,23 @@ def test_a_mirrored_image_gives_mirrored_boxes_with_tta():
     torch.manual_seed(0)
     image = np.random.default_rng(0).integers(0, 255, (97, 113, 3), np.uint8)
     detector = FaceDetector(build_model("face_fcn"), tta=True)
-    _, scores = detector.detect_single_scale(image, threshold=0)
-    _, mirrored = detector.detect_single_scale(image[:, ::-1].copy(), threshold=0)
-    np.testing.assert_allclose(scores, mirrored, atol=1e-5)
+    boxes, scores = detector.detect_single_scale(image, threshold=0)
+    others, mirrored = detector.detect_single_scale(image[:, ::-1].copy(), threshold=0)
+    others = np.stack((112 - others[:, 2], others[:, 1], 112 - others[:, 0], others[:, 3]), axis=1)
+    assert np.ptp(scores) > 1e-3, "cells differ"
+    order, other = (np.lexsort(np.round(b).T) for b in (boxes, others))
+    np.testing.assert_allclose(boxes[order], others[other], atol=1)  # of 113 pixels the last is beyond the last cell
+    np.testing.assert_allclose(scores[order], mirrored[other], atol=1e-5)
+
+
+def test_the_mirrored_half_of_the_mean_is_turned_back():
+    scores, offsets = torch.tensor([[0.0, 0.2, 0.4]]), torch.zeros(4, 1, 3)
+    other, shifts = torch.tensor([[0.8, 0.0, 0.2]]), torch.zeros(4, 1, 3)
+    shifts[:, 0, 0] = torch.tensor([0.1, 0.2, 0.3, 0.4])  # of the mirrored image's first cell: the last one here
+    both, moved = _with_mirrored((scores, offsets), (other, shifts))
+    torch.testing.assert_close(both, torch.tensor([[0.1, 0.1, 0.6]]))
+    torch.testing.assert_close(moved[:, 0, 2], torch.tensor([-0.05, 0.1, 0.15, 0.2]))
+    assert not moved[:, 0, :2].any()
 
 
 def test_an_image_below_the_window_is_refused_at_a_single_scale():
@@ -136,9 +151,10 @@ def test_levels_searched_side_by_side_give_the_maps_of_levels_searched_alone():
     detector.model.float()
     generator = torch.Generator().manual_seed(1)
     pyramid = [torch.rand(1, 3, *size, generator=generator) for size in ((153, 129), (97, 81), (73, 57), (57, 49))]
-    together = detector._maps(pyramid)
-    for (scores, offsets), image in zip(together, pyramid, strict=True):
-        ((alone, alone_offsets),) = detector._maps([image])
+    together = [(maps, image, side) for side in (False, True)
+                for maps, image in zip(detector._maps(pyramid, side), pyramid, strict=True)]  # fmt: skip
+    for (scores, offsets), image, mirror in together:
+        ((alone, alone_offsets),) = detector._maps([image], mirror)
         assert scores.shape == alone.shape
         torch.testing.assert_close(scores, alone, atol=1e-5, rtol=0)
         torch.testing.assert_close(offsets, alone_offsets, atol=1e-5, rtol=0)

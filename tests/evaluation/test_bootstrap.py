@@ -42,3 +42,4 @@ def test_blocks_make_the_interval_of_alike_neighbours_wider():
 def test_the_same_seed_gives_the_same_interval():
     right = np.random.default_rng(1).random((2, 30))
     assert paired_difference(accuracy(right), 30, seed=4) == paired_difference(accuracy(right), 30, seed=4)
+    assert paired_difference(accuracy(right), 30, seed=4) != paired_difference(accuracy(right), 30, seed=5)

@@ -32,7 +32,8 @@ def test_seeds_that_disagree_widen_the_interval():
     assert wild_width > 2 * steady_width
 
 
-def test_equal_accuracies_are_told_apart_in_about_one_case_of_twenty():
+def test_equal_accuracies_are_told_apart_more_seldom_than_in_one_case_of_twenty():
+    """The chance in a seed's answers counts in both parts of the variance, which makes the interval a careful one."""
     rng = np.random.default_rng(0)
     hard = rng.random(400)  # portraits differ in difficulty, as real ones do
     told = 0
@@ -40,10 +41,24 @@ def test_equal_accuracies_are_told_apart_in_about_one_case_of_twenty():
         first, second = (rng.random((3, 400)) < 0.7 + 0.3 * hard for _ in range(2))
         low, high = paired_interval(first, second)
         told += not low <= 0 <= high
-    assert told / 300 < 0.07
+    assert told / 300 < 0.03
+
+
+def test_a_difference_that_is_there_is_told():
+    rng = np.random.default_rng(1)
+    hard = rng.random(400)
+    first, second = (rng.random((3, 400)) < share + 0.2 * hard for share in (0.65, 0.75))
+    low, high = paired_interval(first, second)
+    assert 0 < low < 0.1 < high
 
 
 def test_without_pairing_only_the_shares_count():
     low, high = unpaired_interval((0.80, 0.0, 1), (0.85, 0.0, 1), 400)
     assert (low + high) / 2 == pytest.approx(0.05)
     assert (high - low) / 2 == pytest.approx(1.96 * np.sqrt((0.16 + 0.1275) / 400))
+
+
+def test_seeds_and_a_second_number_of_samples_count_in_the_unpaired_interval():
+    low, high = unpaired_interval((0.80, 0.03, 3), (0.85, 0.0, 1), 400, 100)
+    variance = 0.8 * 0.2 / 400 + 0.03**2 / 3 + 0.85 * 0.15 / 100
+    assert (low + high) / 2 == pytest.approx(0.05) and (high - low) / 2 == pytest.approx(1.96 * np.sqrt(variance))

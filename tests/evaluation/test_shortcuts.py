@@ -72,6 +72,19 @@ def test_copies_of_a_picture_do_not_make_a_cue():
     assert by_heart.accuracy > 0.7 > honest.accuracy
 
 
+def test_copies_do_not_make_luck_a_finding():
+    """Ten copies of each picture leave the verdict as it is without them, and do not make it ten times as sure."""
+    for seed in range(12):
+        rng = np.random.default_rng(seed)
+        labels, value = rng.permutation(np.arange(20) % 2), rng.normal(size=20)
+        once, often = (
+            judge_cues({"value": value[of]}, labels[of], ("a", "b"), of, cues=(NUMBER,))[0]
+            for of in (np.arange(20), np.repeat(np.arange(20), 10))
+        )
+        assert (once.accuracy, once.p_value, once.interval) == (often.accuracy, often.p_value, often.interval)
+        assert (once.level, once.noticeable) == (often.level, often.noticeable)
+
+
 @pytest.mark.parametrize("classes", [2, 7])
 def test_random_labels_are_hardly_ever_warned_of(classes):
     """A test at 1 % is allowed a false alarm now and then, so the rate is held and not every single data set."""

@@ -156,6 +156,8 @@ def test_settings_that_would_choose_on_test_pictures_are_refused(robustness):
             robustness.Config(training=training)
     with pytest.raises(ConfigError, match="seeds must be 1, not 3"):
         robustness.Config(seeds=3)
+    with pytest.raises(ConfigError, match="keeps nothing to go on from"):
+        robustness.Config(resume=True)
     assert robustness.Config().training == BASIS
 
 

@@ -204,6 +204,6 @@ def test_the_recipe_and_its_changes_lie_in_the_search_space(load_program):
 
 
 def test_augmentation_that_moves_pixels_away_from_their_labels_is_refused():
-    for moving in ({"flip": 0.5}, {"shift": 2}, {"crop_scale": (0.5, 1.0)}, {"multi_scale": 0.2}):
+    for moving in ({"flip": 0.5}, {"shift": 2}, {"crop_scale": (0.5, 1.0)}, {"multi_scale": 0.2}, {"zoom": 0.3}):
         with pytest.raises(ConfigError, match="crops.flip, crops.scales"):
             SceneConfig(augmentation=Augmentation(**moving))

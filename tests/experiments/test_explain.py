@@ -85,6 +85,21 @@ def test_a_folder_of_pictures_with_a_broken_one(lesson, store, saved, capsys):
         assert arrays["saliency"].shape == (4, 64, 48) and (arrays["target"] == 1).all()
 
 
+def test_pictures_come_to_a_networks_size_as_they_did_in_its_training(lesson, store):
+    picture(store / "tall/0.png", size=(32, 64))
+    stretched, _, _ = lesson.read_pictures("tall", (64, 64), 1)
+    padded, _, _ = lesson.read_pictures("tall", (64, 64), 1, "pad")
+    assert (padded[..., :16] == padded[..., 16:17]).all() and not (stretched[..., :16] == stretched[..., 16:17]).all()
+    for fit in ("stretch", "pad"):
+        meta = {"classes": ["cat", "dog"], "size": [64, 64], "fit": fit}
+        save_model(store / f"{fit}.pt", build_model("squeezenet1_1", num_classes=2), meta)
+    digests = [
+        run(lesson, model=str(store / f"{fit}.pt"), images="tall")[1].data.tags["data.digest"]
+        for fit in ("stretch", "pad")
+    ]
+    assert digests[0] != digests[1]
+
+
 def test_class_folders_tell_the_truth_and_many_images_take_pages(lesson, store, saved):
     for name in ("cat", "dog"):
         for number in range(6):

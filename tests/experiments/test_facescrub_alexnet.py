@@ -187,6 +187,8 @@ def test_explaining_a_face_and_checking_the_explanation(load_program, store, nam
     with pytest.raises(ConfigError, match="model needs faces to be explained on"):
         guided.Config(model=namer)
     with pytest.raises(ConfigError, match="neither a file nor a test face such as orl/"):
-        guided.run(guided.Config(quick=True, image="nobody/1.jpg"), Run.inactive())
+        guided.run(guided.Config(quick=True, image="orl/nobody/1"), Run.inactive())
+    with pytest.raises(ConfigError, match="image=nobody/1.jpg is no file; name one"):
+        guided.Config(image="nobody/1.jpg")
     with pytest.raises(ConfigError, match="target=eve is nobody this network knows"):
         guided.run(guided.Config(quick=True, target="eve"), Run.inactive())

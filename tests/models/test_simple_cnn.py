@@ -76,6 +76,7 @@ def test_weight_norm_begins_as_the_ordinary_convolution_and_learns_length_and_di
     [
         ({"strides": (2, 2, 2)}, "2 kernels, 3 strides and 2 depths"),
         ({"depths": (16, 0)}, "must all be at least 1"),
+        ({"pool": -1}, "pool must be at least 0, not -1"),
         ({"dropout": 1.0}, r"dropout must be in \[0, 1\), not 1.0"),
         ({"strides": (9, 9), "pool": 4}, "nothing is left of an image of 50x50 pixels behind convolution 2"),
     ],

@@ -60,8 +60,9 @@ def assign(
         truths: (M, 4), M may be 0.
         high: overlap (IoU) from which on a box belongs to the true box that it overlaps most.
         low: overlap below which it is background; between the two it is undecided, and counts in no loss.
-        best_of_each: also give each true box the boxes that overlap it most, be it by less than `high`; otherwise a
-            true box to which no anchor fits well would never be learnt.
+        best_of_each: also take the boxes that overlap some true box more than any other box does, be it by less than
+            `high`; otherwise a true box to which no anchor fits well would never be learnt. Such a box, too, is to find
+            the true box that it overlaps most itself, which with crowded ones may be another (as in torchvision).
 
     Returns:
         Indices into `truths` int64 (N,), BACKGROUND (-1) or UNDECIDED (-2) where there is none; and each box's largest

@@ -23,7 +23,8 @@ def paired_interval(first: np.ndarray, second: np.ndarray) -> tuple[float, float
     """Ends of the 95 % interval of the second accuracy minus the first, both on the same samples in the same order.
 
     The variance is that of the samples' own differences, the seeds averaged (McNemar's test does so for one seed),
-    and that of either accuracy between its seeds.
+    and that of either accuracy between its seeds. What is chance in a seed's answers counts in both parts, so that with
+    several seeds the interval is wider than it had to be: what it tells apart is apart.
 
     Args:
         first: bool (seeds, N), whether each answer is right.

@@ -80,7 +80,8 @@ def judge_cues(
         columns: name -> (N,) numbers or texts.
         labels: (N,) indices into `classes`.
         classes: names of the classes.
-        groups: (N,) pictures with the same number are copies of each other; None: there are no copies.
+        groups: (N,) pictures with the same number are copies of each other, of which one counts in each class; None:
+            there are no copies.
         seed: of the parts and permutations.
         cues: which to judge.
 
@@ -89,6 +90,10 @@ def judge_cues(
     """
     labels = np.asarray(labels)
     groups = np.arange(len(labels)) if groups is None else np.asarray(groups)
+    _, different = np.unique(np.stack([groups, labels]), axis=1, return_index=True)
+    different.sort()
+    labels, groups = labels[different], groups[different]
+    columns = {name: np.asarray(values)[different] for name, values in columns.items()}
     rounds = [_parts(labels, groups, classes, seed + 1000 * repeat) for repeat in range(REPEATS)]
     shuffled = _shuffled(labels, rounds[0], np.random.default_rng(seed))
     sizes = np.bincount(labels, minlength=len(classes))

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from cnnlab.errors import ConfigError
-from cnnlab.models.registry import build_model, register_model
+from cnnlab.models.registry import build_model, model_settings, register_model
 
 DEEPEST = 32
 SMALLEST = 64  # pixels: below, AlexNet has no map of stride 32
@@ -36,6 +36,9 @@ class FCN(nn.Module):
         learn_last: bool = False,
     ) -> None:  # fmt: skip
         super().__init__()
+        if not hasattr(backbone, "pyramid_channels"):
+            name = getattr(backbone, "architecture", [type(backbone).__name__])[0]
+            raise ConfigError(f"An FCN needs a backbone with a pyramid of maps, which {name} has not.")
         self.strides = [stride for stride in (32, 16, 8) if stride >= finest]
         missing = [stride for stride in self.strides if stride not in backbone.pyramid_channels]
         if missing:
@@ -102,14 +105,17 @@ def bilinear_kernel(channels: int, factor: int) -> Tensor:
 def fit_grid(features: Tensor, size: tuple[int, int]) -> Tensor:
     """A feature map laid on the grid of its stride, (h, w) = padded image / stride.
 
-    Networks that pool without padding (AlexNet) lose a cell: their cells sit half a stride further in than those of
-    the grid, so the mean of each four neighbours, edges repeated, sits right.
+    Networks whose layers do not pad lose cells, on all sides alike: the missing ones repeat the edges. Of an odd number
+    (AlexNet loses one) half a cell is missing on either side, so that the mean of two neighbours sits right.
     """
     height, width = features.shape[-2:]
     if (height, width) == size:
         return features
-    if (height + 1, width + 1) == size:
-        return F.avg_pool2d(F.pad(features, (1, 1, 1, 1), mode="replicate"), 2, stride=1)
+    below, right = size[0] - height, size[1] - width
+    if below >= 0 and right >= 0:
+        top, left = (below + 1) // 2, (right + 1) // 2
+        padded = F.pad(features, (left, left, top, top), mode="replicate")
+        return F.avg_pool2d(padded, (1 + below % 2, 1 + right % 2), stride=1)
     return F.interpolate(features, size=size, mode="bilinear", align_corners=False)
 
 
@@ -122,7 +128,7 @@ def without_classifier(backbone: nn.Module) -> nn.Module:
 
 def backbone_settings(backbone: str) -> dict[str, bool]:
     """Settings that spare AlexNet and VGG the making of 4096-unit layers that no FCN keeps."""
-    return {"conv_only": True} if backbone.startswith(("alexnet", "vgg")) else {}
+    return {"conv_only": True} if "conv_only" in model_settings(backbone) else {}
 
 
 def _context(channels: int, head_channels: int, dropout: float) -> nn.Module:

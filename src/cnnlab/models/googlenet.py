@@ -95,8 +95,8 @@ class GoogLeNet(AuxiliaryBackbone):
     """Stem, modules 3a to 5b, average, linear layer. Images of any size.
 
     Maps of 224x224 pixels: 3b (480, 28, 28), 4e (832, 14, 14), 5b (1024, 7, 7), the pyramid of strides 8, 16, 32;
-    with the CIFAR stem, strides 1, 2, 4. The paper gives no initial weights: they are those of Caffe's
-    bvlc_googlenet, Xavier's and, without batch normalisation, biases of 0.2.
+    with the CIFAR stem, strides 1, 2, 4. The paper gives no initial weights: they are Glorot's and, without batch
+    normalisation, biases of 0.2 as in Caffe's bvlc_googlenet.
 
     Args:
         num_classes: outputs, of the auxiliary heads too.

@@ -37,7 +37,7 @@ class Layout:
     norm: Norm = "none"
     """batch norm or local response norm behind each convolution, weight norm of its kernels, or none"""
     padding: Padding = "same"
-    """same: half a filter of zeros all round, so that only strides make maps smaller; valid: none"""
+    """same: half a filter of zeros all round, so that of odd filters only strides make maps smaller; valid: none"""
     head: Head = "flatten"
     """the hidden layer sees the whole last map, or its average over all places"""
 
@@ -50,6 +50,8 @@ class Layout:
             )
         if min(number for numbers in lists for number in numbers) < 1 or min(self.hidden, self.pool_stride) < 1:
             raise ConfigError("simple_cnn: filter sizes, strides, depths and hidden units must all be at least 1.")
+        if self.pool < 0:
+            raise ConfigError(f"simple_cnn: pool must be at least 0, not {self.pool}.")
         if not 0 <= self.dropout < 1:
             raise ConfigError(f"simple_cnn: dropout must be in [0, 1), not {self.dropout}.")
 

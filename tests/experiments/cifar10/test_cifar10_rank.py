@@ -86,6 +86,13 @@ class Interrupted(Run):
             raise KeyboardInterrupt
 
 
+def zeroed(*args, **settings):
+    network = small_network(*args, **settings)
+    for parameter in network.parameters():
+        parameter.data.zero_()
+    return network
+
+
 @pytest.mark.parametrize("budget", ["time", "epochs"])
 def test_a_resumed_ranking_equals_an_unbroken_one(rank, data, store, monkeypatch, budget):
     monkeypatch.setattr(rank, "training_speed", lambda *args: 2.0)  # 2 images/s for 0.5 minutes, batches of 8: 64
@@ -98,6 +105,7 @@ def test_a_resumed_ranking_equals_an_unbroken_one(rank, data, store, monkeypatch
     with pytest.raises(KeyboardInterrupt):
         rank.rank_one(config, data, "speednet", Interrupted(epoch=1))
     monkeypatch.setattr(rank, "training_speed", lambda *args: pytest.fail("measured again: the plan would change"))
+    monkeypatch.setattr(rank, "cifar_model", zeroed)  # what is not taken from the checkpoint is lost
     resumed, kept = rank.rank_one(replace(config, resume=True), data, "speednet", Run.inactive())
     assert np.array_equal(whole.right, resumed.right) and whole.right.shape == (1, 20)
     for name in ("test_accuracy", "val_accuracy", "images_seen", "parameters", "multiply_adds"):
