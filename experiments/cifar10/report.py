@@ -12,7 +12,21 @@ without runs says so and has all the rest. Runs on stand-in data do not count.
 
 Budget: two minutes on two CPU cores, all of it counting and drawing.
 
-Result: no recorded run yet
+Result: cifar10_report on papers, networks and runs (papers 11, measured 11), seeds 0, AMD EPYC, 2 cores, 24 GiB, no
+    GPU, 27 s, 2026-11-23, commit e404330382:
+    papers                            11.00 (1)
+    networks_measured                 11.00 (1)
+    test_accuracy_vgg16_bn            0.7856 (1)
+    test_accuracy_resnet18            0.7252 (1)
+    test_accuracy_mobilenet_v2        0.6226 (1)
+    test_accuracy_shufflenet_v2_x1_0  0.5967 (1)
+    test_accuracy_googlenet           0.5502 (1)
+    test_accuracy_efficientnet_b0     0.5389 (1)
+    test_accuracy_densenet_bc_100_12  0.5385 (1)
+    test_accuracy_xception            0.5196 (1)
+    test_accuracy_inception_v3        0.4796 (1)
+    test_accuracy_resnext29_8x64d     0.2723 (1)
+    test_accuracy_inception_v4        0.1637 (1)
 """
 
 from dataclasses import dataclass, replace

@@ -19,23 +19,21 @@ the ORL portraits.
 
 Budget on two CPU cores: 12 faces at 224x224, under a minute.
 
-Result: facescrub_guided_backprop on facescrub (train 419, val 119, test 120), seeds 0, AMD EPYC, 1 core, 24 GiB, no
-    GPU, 17 s, 2026-11-22, commit 222336664e:
-    test_saliency_rank_correlation_head           0.4342 (1) on 120 samples
-    test_saliency_rank_correlation_all            0.1737 (1) on 120 samples
-    test_saliency_ssim_all                        0.1698 (1) on 120 samples
-    test_saliency_rank_correlation_other_class    0.4739 (1) on 120 samples
-    test_saliency_rank_correlation_other_picture  0.2500 (1) on 120 samples
-    test_guided_rank_correlation_head             0.9476 (1) on 120 samples
-    test_guided_rank_correlation_all              0.2162 (1) on 120 samples
-    test_guided_ssim_all                          0.4985 (1) on 120 samples
-    test_guided_rank_correlation_other_class      0.9388 (1) on 120 samples
-    test_guided_rank_correlation_other_picture    0.2311 (1) on 120 samples
-    test_grad_cam_rank_correlation_head           -0.01656 (1) on 120 samples
-    test_grad_cam_rank_correlation_all            0 (1) on 120 samples
-    test_grad_cam_ssim_all                        0.4743 (1) on 120 samples
-    test_grad_cam_rank_correlation_other_class    -0.1386 (1) on 120 samples
-    test_grad_cam_rank_correlation_other_picture  0.2341 (1) on 120 samples
+Result: facescrub_guided_backprop on facescrub (test 12), seeds 0, AMD EPYC, 2 cores, 24 GiB, no GPU, 8 s, 2026-11-23,
+    commit e404330382:
+    test_saliency_rank_correlation_head           0.4370 (1) on 12 samples
+    test_saliency_rank_correlation_all            0.1698 (1) on 12 samples
+    test_saliency_ssim_all                        0.1712 (1) on 12 samples
+    test_saliency_rank_correlation_other_class    0.4803 (1) on 12 samples
+    test_saliency_rank_correlation_other_picture  0.2459 (1) on 12 samples
+    test_guided_rank_correlation_head             0.9458 (1) on 12 samples
+    test_guided_rank_correlation_all              0.2172 (1) on 12 samples
+    test_guided_ssim_all                          0.5003 (1) on 12 samples
+    test_guided_rank_correlation_other_class      0.9395 (1) on 12 samples
+    test_guided_rank_correlation_other_picture    0.2264 (1) on 12 samples
+    test_grad_cam_rank_correlation_head           0.01392 (1) on 12 samples
+    test_grad_cam_rank_correlation_other_class    -0.1358 (1) on 12 samples
+    test_grad_cam_rank_correlation_other_picture  0.2217 (1) on 12 samples
 """
 
 import hashlib

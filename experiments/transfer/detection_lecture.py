@@ -14,8 +14,8 @@ summary says so.
 
 Budget on two CPU cores: half a minute.
 
-Result: detection_lecture on astronaut.png (images 1), seeds 0, AMD EPYC, 1 core, 24 GiB, no GPU, 7 s, 2026-11-22,
-    commit 222336664e:
+Result: detection_lecture on astronaut.png (images 1), seeds 0, AMD EPYC, 2 cores, 24 GiB, no GPU, 4 s, 2026-11-23,
+    commit e404330382:
     image_windows           299.0 (1)
     image_faces             1.000 (1)
     image_best_iou          0.8534 (1)
