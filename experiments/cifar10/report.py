@@ -12,10 +12,10 @@ without runs says so and has all the rest. Runs on stand-in data do not count.
 
 Budget: two minutes on two CPU cores, all of it counting and drawing.
 
-Result: cifar10_report on papers, networks and runs (papers 11, measured 11), seeds 0, AMD EPYC, 2 cores, 24 GiB, no
-    GPU, 27 s, 2026-11-23, commit e404330382:
+Result: cifar10_report on papers, networks and runs (papers 11, measured 12), seeds 0, AMD EPYC, 2 cores, 24 GiB, no
+    GPU, 28 s, 2026-11-23, commit 655e6f8499:
     papers                            11.00 (1)
-    networks_measured                 11.00 (1)
+    networks_measured                 12.00 (1)
     test_accuracy_vgg16_bn            0.7856 (1)
     test_accuracy_resnet18            0.7252 (1)
     test_accuracy_mobilenet_v2        0.6226 (1)
