@@ -154,13 +154,12 @@ def run(config: Config, run: Run) -> Outcome:
     said = f"needed {needed:.0f} s" if needed else f"had {100 * theirs[-1][1]:.1f} % after {theirs[-1][0]:.0f} s"
     target = f"{100 * config.target:.0f} %"
     bound = f"the recipe was stopped at limit={config.limit:g}, before it had {target}, so the ratio is a lower bound"
-    bound = "" if needed else bound
     return Outcome(
         {"cnnlab_seconds": reached, "recipe_seconds": needed or theirs[-1][0], "val_recipe_accuracy": theirs[-1][1],
          "speed_ratio": ratio, "recipe_reached_target": float(needed is not None)},
         f"{target} of {len(data.val)} validation images ({data.pixels}): ours after {reached:.0f} s "
         f"of training, the recipe ({config.model}) {said}: {'' if needed else 'at least '}{ratio:.1f} times as long.",
-        [config.seed], note=join_remarks(data.caveat, bound),
+        [config.seed], note=join_remarks(data.caveat, "" if needed else bound),
     )  # fmt: skip
 
 

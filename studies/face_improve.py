@@ -139,13 +139,8 @@ class Config(Experiment):
         return self.trial_epochs or (3 if embedded else 6), self.final_epochs or (8 if embedded else 60)
 
 
-def of_photographs() -> tuple[dict[str, BaseDistribution], dict[str, dict[str, Any]]]:
-    """What is searched, and the first trials, where the faces' places in photographs are known."""
-    return SPACE, FIRST
-
-
 def of_patches() -> tuple[dict[str, BaseDistribution], dict[str, dict[str, Any]]]:
-    """The same for patches alone, of which no network learns to place a box."""
+    """`SPACE` and `FIRST` for patches alone, of which no network learns to place a box."""
     networks = CategoricalDistribution([name for name in SPACE["network"].choices if name != BOXES])
     return SPACE | {"network": networks}, {k: v for k, v in FIRST.items() if v["network"] != BOXES}
 
@@ -207,7 +202,7 @@ def run(config: Config, run: Run) -> Outcome:
     judge_trials = Judge(data, collages(photos["val"], count, backgrounds=data.negatives))
     name = f"face_improve {data.name} {data.digest[:8]} {trial_epochs} epochs seed {config.seed}"
     name += " quick" * config.quick
-    space, first = of_photographs() if photos["train"] else of_patches()
+    space, first = (SPACE, FIRST) if photos["train"] else of_patches()
     constants = {"augmentations": AUGMENTATIONS, "first": first, "widths": WIDTHS}
     constants |= {"training": training_of(PLAIN, epochs=1, monitor="val/accuracy")}
     kept = CHECKPOINTS / "face_improve" / f"{name} {constants_digest(constants)[:6]}"

@@ -52,7 +52,7 @@ from cnnlab.data.imageset import ImageSet
 from cnnlab.errors import ConfigError
 from cnnlab.experiment import Outcome, main
 from cnnlab.explain import Attributions, class_shares
-from cnnlab.explain.sanity import SanityCheck, check_sanity, mean
+from cnnlab.explain.sanity import SanityCheck, check_sanity, finite_mean
 from cnnlab.models import build_model
 from cnnlab.plots.explain import attribution_sheet
 from cnnlab.plots.sanity import randomisation_curves, randomisation_sheet
@@ -115,7 +115,7 @@ def run(config: Config, run: Run) -> Outcome:
     metrics = _metrics(check, faces.split)
     asked = people[int(check.maps[0].target[0])]
     who = f"{faces.names[0]} asked for {asked}" if len(faces) == 1 else f"{len(faces)} test faces"
-    sensitive = ", ".join(f"{kind} {_told(mean(values))}" for kind, values in check.other_class.items())
+    sensitive = ", ".join(f"{kind} {_told(finite_mean(values))}" for kind, values in check.other_class.items())
     return Outcome(
         metrics, f"{who}: {check.verdict()} Maps of the two likeliest people of one face correlate so: {sensitive}.",
         [config.seed],
@@ -212,7 +212,7 @@ def log_check(run: Run, faces: ImageSet, check: SanityCheck, people: Sequence[st
     ))  # fmt: skip
     lines = ["stage,map,rank_correlation,ssim"]
     lines += [
-        f"{stage},{kind},{mean(check.correlation[kind][i]):.4f},{mean(check.ssim[kind][i]):.4f}"
+        f"{stage},{kind},{finite_mean(check.correlation[kind][i]):.4f},{finite_mean(check.ssim[kind][i]):.4f}"
         for i, stage in enumerate(check.stages) for kind in check.correlation
     ]  # fmt: skip
     run.log_text("sanity_check.csv", "\n".join(lines) + "\n")
@@ -227,7 +227,7 @@ def _metrics(check: SanityCheck, split: str) -> dict[str, float | list[float]]:
             "ssim_all": check.ssim[kind][-1], "rank_correlation_other_class": check.other_class[kind],
             "rank_correlation_other_picture": check.other_picture[kind],
         }  # fmt: skip
-        figures |= {f"{split}_{key}_{name}": mean(of) for name, of in found.items() if np.isfinite(of).any()}
+        figures |= {f"{split}_{key}_{name}": finite_mean(of) for name, of in found.items() if np.isfinite(of).any()}
     return figures
 
 

@@ -45,6 +45,7 @@ from cnnlab.errors import ConfigError, DataError
 from cnnlab.experiment import Experiment, Outcome, main
 from cnnlab.explain import Attributions, class_shares, explain, share_within
 from cnnlab.explain.regions import find_region
+from cnnlab.explain.sanity import finite_mean
 from cnnlab.models.kernel_machine import KernelMachine, trained_network
 from cnnlab.models.saved import load_model
 from cnnlab.plots.explain import attribution_sheet, region_shares
@@ -108,9 +109,9 @@ def explain_model(config: Config, run: Run) -> Outcome:
     images = torch.from_numpy(pixels).float() / 255
     maps = explain(model, images, target, config.layer)
     area, shares = log_maps(run, config, pixels, maps, class_shares(model, images), classes, names, truths)
-    means = {f"images_{_metric(kind)}_share": _mean(values) for kind, values in shares.items()}
+    means = {f"images_{_metric(kind)}_share": finite_mean(values) for kind, values in shares.items()}
     region = config.region or "border"
-    told = ", ".join(f"{_mean(values):.0%} of {kind}" for kind, values in shares.items())
+    told = ", ".join(f"{finite_mean(values):.0%} of {kind}" for kind, values in shares.items())
     note = "" if maps.rectifiers else " The network has no ReLU module: guided back-propagation is its plain gradient."
     if model is not stored:
         note += " The model is a committee, of which the network that gradients trained is explained, not its partner."
@@ -217,7 +218,7 @@ def show_lesson(config: Config, run: Run) -> Outcome:
         maps = explain(model, images, layer=config.layer)
         every = {kind: share_within(values, inside) for kind, values in maps.strengths().items()}
         compared[told] = every
-        metrics |= {f"val_{_metric(kind)}_share_of_{name}": _mean(values) for kind, values in every.items()}
+        metrics |= {f"val_{_metric(kind)}_share_of_{name}": finite_mean(values) for kind, values in every.items()}
         part = Attributions(maps.target[shown], maps.saliency[shown], maps.guided[shown], maps.grad_cam[shown],
                             maps.layer, maps.rectifiers)  # fmt: skip
         log_maps(
@@ -279,11 +280,6 @@ def _class_index(name: str, classes: Sequence[str]) -> int:
 
 def _of_each_class(labels: torch.Tensor, count: int) -> list[int]:
     return [int(i) for label in labels.unique() for i in (labels == label).nonzero()[:count, 0]]
-
-
-def _mean(values: np.ndarray) -> float:
-    values = values[np.isfinite(values)]
-    return float(values.mean()) if len(values) else float("nan")
 
 
 def _metric(kind: str) -> str:

@@ -16,10 +16,10 @@ def test_a_folder_is_whole_when_its_marker_says_so_or_nobody_of_ours_made_it(tmp
     for text in ("no json", "[]", '{"made_by": "an older data_fetch"}'):
         (tmp_path / MARKER).write_text(text)
         refuse_unfinished(tmp_path / MARKER)
-    mark(tmp_path, {"seed": 3}, complete=False)
+    mark(tmp_path / MARKER, {"seed": 3}, complete=False)
     with pytest.raises(DataError, match="made half way; give the command that was making it again, it goes on"):
         refuse_unfinished(tmp_path / MARKER)
-    mark(tmp_path, {"seed": 3}, complete=True)
+    mark(tmp_path / MARKER, {"seed": 3}, complete=True)
     refuse_unfinished(tmp_path / MARKER)
     assert json.loads((tmp_path / MARKER).read_text()) == {"seed": 3, "complete": True}
 

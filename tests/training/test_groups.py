@@ -132,28 +132,28 @@ def test_only_matrices_and_kernels_decay():
     assert {group["weight_decay"] for group in groups} == {0.0, 0.1}
 
 
-def test_a_cosine_falls_to_half_in_the_middle_and_to_none_at_the_end():
-    training = replace(FAST, epochs=2, lr=1.0, schedule="cosine")
+def rates_after(training: Training, steps_per_epoch: int, steps: range) -> list[float]:
+    """The head's rate after each of these numbers of steps, counted from 0."""
     optimizer = make_optimizer(LayerGroups(small_net(), training), training)
-    schedule = make_schedule(optimizer, training, steps_per_epoch=10)
+    schedule = make_schedule(optimizer, training, steps_per_epoch)
     rates = [schedule.get_last_lr()[0]]
-    for _ in range(20):
+    for _ in steps[1:]:
         optimizer.step()
         schedule.step()
         rates.append(schedule.get_last_lr()[0])
+    return rates
+
+
+def test_a_cosine_falls_to_half_in_the_middle_and_to_none_at_the_end():
+    training = replace(FAST, epochs=2, lr=1.0, schedule="cosine")
+    rates = rates_after(training, 10, range(21))
     assert rates[0] == 1 and rates[10] == pytest.approx(0.5) and rates[20] == pytest.approx(0, abs=1e-9)
     assert rates[5] == pytest.approx((1 + 0.5**0.5) / 2)
 
 
 def test_one_cycle_peaks_after_a_fifth_of_the_steps():
     training = replace(FAST, epochs=1, lr=1.0, schedule="one_cycle")
-    optimizer = make_optimizer(LayerGroups(small_net(), training), training)
-    schedule = make_schedule(optimizer, training, steps_per_epoch=20)
-    rates = [schedule.get_last_lr()[0]]
-    for _ in range(19):
-        optimizer.step()
-        schedule.step()
-        rates.append(schedule.get_last_lr()[0])
+    rates = rates_after(training, 20, range(20))
     assert max(rates) == pytest.approx(1) and rates.index(max(rates)) == 3, "steps 0 to 3 are a fifth of 20"
     assert rates[0] == pytest.approx(1 / 25) and rates[-1] < 0.001
 
@@ -173,13 +173,7 @@ def test_one_cycle_takes_any_number_of_steps_and_gives_momentum_to_none_that_has
 
 def test_a_linear_schedule_begins_at_the_rate_and_ends_one_step_above_none():
     training = replace(FAST, epochs=2, lr=1.0, schedule="linear")
-    optimizer = make_optimizer(LayerGroups(small_net(), training), training)
-    schedule = make_schedule(optimizer, training, steps_per_epoch=2)
-    rates = []
-    for _ in range(4):
-        rates.append(schedule.get_last_lr()[0])
-        optimizer.step()
-        schedule.step()
+    rates = rates_after(training, 2, range(4))
     assert rates == pytest.approx([1, 0.75, 0.5, 0.25])
 
 

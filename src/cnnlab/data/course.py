@@ -13,7 +13,7 @@ from cnnlab.data.boxes import check_boxes
 from cnnlab.data.embedded import face_free_photos
 from cnnlab.data.images import list_images, map_threads, read_image
 from cnnlab.data.imageset import ImageSet
-from cnnlab.data.integrity import refuse_unfinished
+from cnnlab.data.integrity import mark, refuse_unfinished
 from cnnlab.data.photos import CLASSES, PATCH, FaceData, load_full_images
 from cnnlab.errors import DataError
 
@@ -128,7 +128,7 @@ def write_course_layout(data: FaceData, output: str | os.PathLike[str]) -> bool:
     output.mkdir(parents=True, exist_ok=True)
     about = {"name": data.name, "embedded": data.embedded, "digest": data.digest}
     # Complete only at the end: a folder whose writing was cut short is written again by the same command.
-    marker.write_text(json.dumps({**about, "complete": False}) + "\n")
+    mark(marker, about, complete=False)
     for part in (data.train, data.val):
         _write_patches(part, output / part.split)
     photos, boxes = output / "full_images", output / "full_boxes"
@@ -146,7 +146,7 @@ def write_course_layout(data: FaceData, output: str | os.PathLike[str]) -> bool:
         (boxes / f"{stem}.txt").write_text("".join(f"{row}\n" for row in rows))
     lines = [f"{photo.name},{split}" for split in ("train", "val", "test") for photo in data.photos.get(split, [])]
     (output / "photos.csv").write_text("\n".join(["photo,split", *lines]) + "\n")
-    marker.write_text(json.dumps({**about, "complete": True}) + "\n")
+    mark(marker, about, complete=True)
     return True
 
 

@@ -17,7 +17,7 @@ import numpy as np
 from cnnlab.data.camvid import IGNORED, SPLITS, VOID, read_mask
 from cnnlab.data.download import inside
 from cnnlab.data.images import map_threads, read_image
-from cnnlab.data.integrity import mark
+from cnnlab.data.integrity import MARKER, mark
 from cnnlab.data.sources import Source, for_each, is_address, open_source, writing_to
 from cnnlab.errors import DataError
 from cnnlab.files import replacing
@@ -77,7 +77,7 @@ def fetch_camvid(
     """
     folder, where = Path(output) / NAME, PUBLIC if source == "public" else source
     with writing_to(output):
-        mark(folder, {"made_by": "data_fetch"}, complete=False)
+        mark(folder / MARKER, {"made_by": "data_fetch"}, complete=False)
         try:
             pairs = _bring(open_source(where, "train.txt", NAME, Path(output), **settings), folder, counts)
         except DataError as error:
@@ -93,7 +93,7 @@ def fetch_camvid(
             rows = "".join(f"{image},{mask}\n" for image, mask in listed)
             with replacing(folder / f"{split}.csv") as unfinished:
                 unfinished.write_text("image,annotation\n" + rows)
-        mark(folder, {"made_by": "data_fetch"}, complete=True)
+        mark(folder / MARKER, {"made_by": "data_fetch"}, complete=True)
     return FetchedScenes(folder, pairs, digests, pixels)
 
 

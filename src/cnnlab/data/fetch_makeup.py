@@ -108,7 +108,7 @@ def fetch_makeup(
         for place, _ in jobs:
             sha.update(place.encode())
             sha.update(np.ascontiguousarray(read_image(folder / place)))
-        mark(folder, about, complete=True)
+        mark(folder / MARKER, about, complete=True)
     drawn = {split: [name for title in CLASSES for name in names[split][title]] for split in names}
     people = {split: len({identities.get(name) for name in drawn[split]}) for split in names}
     return FetchedPortraits(folder, names, sha.hexdigest()[:16], people if identities else {})
@@ -238,7 +238,7 @@ def _claim(folder: Path, about: dict[str, Any]) -> None:
         if not fits:
             raise DataError(f"{folder}: holds other portraits than these (another seed or size, or not made by "
                             "data_fetch); name another output.")  # fmt: skip
-    mark(folder, about, complete=False)
+    mark(marker, about, complete=False)
 
 
 def _check_size(path: Path, size: tuple[int, int]) -> None:

@@ -16,9 +16,9 @@ from cnnlab.files import replacing
 MARKER = "cnnlab_fetch.json"  # what a folder that data_fetch made says about itself
 
 
-def mark(folder: Path, about: Mapping[str, Any], complete: bool) -> None:
-    """Note in a folder what a command of ours puts there, and whether all of it is there."""
-    with replacing(folder / MARKER) as unfinished:
+def mark(marker: Path, about: Mapping[str, Any], complete: bool) -> None:
+    """Note in a folder, in its file `marker`, what a command of ours puts there, and whether all of it is there."""
+    with replacing(marker) as unfinished:
         unfinished.write_text(json.dumps({**about, "complete": complete}) + "\n")
 
 

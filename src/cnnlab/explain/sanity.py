@@ -47,7 +47,7 @@ class SanityCheck:
 
     def kept(self, stage: int = -1) -> dict[str, float]:
         """Kind of map -> mean rank correlation at a stage; by default once every layer is randomised."""
-        return {kind: mean(values[stage]) for kind, values in self.correlation.items()}
+        return {kind: finite_mean(values[stage]) for kind, values in self.correlation.items()}
 
     def empty(self, stage: int = -1) -> dict[str, int]:
         """Kind of map -> number of pictures of which nothing can be compared at a stage, since a map is empty."""
@@ -143,9 +143,10 @@ def similarity(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     ])  # fmt: skip
 
 
-def mean(values: np.ndarray) -> float:
+def finite_mean(values: np.ndarray) -> float:
     """Of those that are numbers; not a number where none is."""
-    return float(values[np.isfinite(values)].mean()) if np.isfinite(values).any() else float("nan")
+    values = values[np.isfinite(values)]
+    return float(values.mean()) if len(values) else float("nan")
 
 
 def _scaled(values: np.ndarray) -> np.ndarray:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from cnnlab.errors import ConfigError
 from cnnlab.models.layers import IMAGENET_MEAN, IMAGENET_STD, Normalize
 
 
@@ -80,6 +81,17 @@ class Backbone(nn.Module):
             edges = [0, *cuts, len(layers)]
             parts += [layers[a:b] for a, b in zip(edges, edges[1:], strict=False)]
         return parts
+
+
+def check_pyramid(backbone: nn.Module, who: str) -> None:
+    """Refuse a backbone without a pyramid of maps; `who` needs it, "An FCN" for example.
+
+    Raises:
+        ConfigError: names the backbone.
+    """
+    if not hasattr(backbone, "pyramid_channels"):
+        name = getattr(backbone, "architecture", [type(backbone).__name__])[0]
+        raise ConfigError(f"{who} needs a backbone with a pyramid of maps, which {name} has not.")
 
 
 def init_linear(module: nn.Module, std: float = 0.01) -> None:

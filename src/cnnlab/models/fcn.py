@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from cnnlab.errors import ConfigError
+from cnnlab.models.backbone import check_pyramid
 from cnnlab.models.registry import build_model, model_settings, register_model
 
 DEEPEST = 32
@@ -36,9 +37,7 @@ class FCN(nn.Module):
         learn_last: bool = False,
     ) -> None:  # fmt: skip
         super().__init__()
-        if not hasattr(backbone, "pyramid_channels"):
-            name = getattr(backbone, "architecture", [type(backbone).__name__])[0]
-            raise ConfigError(f"An FCN needs a backbone with a pyramid of maps, which {name} has not.")
+        check_pyramid(backbone, "An FCN")
         self.strides = [stride for stride in (32, 16, 8) if stride >= finest]
         missing = [stride for stride in self.strides if stride not in backbone.pyramid_channels]
         if missing:

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from cnnlab.errors import ConfigError
+from cnnlab.models.backbone import check_pyramid
 from cnnlab.models.fcn import backbone_settings
 from cnnlab.models.registry import build_model, register_model
 
@@ -36,8 +36,7 @@ class BackboneMaps(nn.Module):
     def __init__(self, backbone: str, size: tuple[int, int], grid: tuple[int, int]) -> None:
         super().__init__()
         self.backbone = build_model(backbone, num_classes=1000, **backbone_settings(backbone)).eval()
-        if not hasattr(self.backbone, "pyramid_channels"):
-            raise ConfigError(f"A kernel machine needs a backbone with a pyramid of maps, which {backbone} has not.")
+        check_pyramid(self.backbone, "A kernel machine")
         self.backbone.requires_grad_(False)
         self.size = tuple(size)
         with torch.no_grad():

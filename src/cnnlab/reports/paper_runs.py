@@ -232,7 +232,7 @@ def _of_record(record: Record, model: str, suffix: str) -> Measured | None:
     accuracy = record.metrics[f"test_accuracy{suffix}"]
     budget = "as its command says"
     seen = [m["mean"] for name, m in record.metrics.items() if name.startswith("images_seen_")]
-    if seen and len(set(seen)) == 1 and len(seen) > 1 and "train" in record.data["splits"]:  # equal epochs
+    if len(seen) > 1 and len(set(seen)) == 1 and "train" in record.data["splits"]:  # equal epochs
         budget = f"{seen[0] / record.data['splits']['train']:.0f} epochs (last state judged)"
     elif "train_seconds" in figures:
         budget = f"about {figures['train_seconds']:.0f} s of training (last state judged)"
