@@ -2,23 +2,23 @@
 
     mlflow run . -e makeup_improve -P data=DIR
 
-A classifier here is a committee of two: a fine-tuned network, and a support vector machine on the maps of a frozen one
-(`partner`), which keeps the places that average pooling forgets; their probabilities are averaged. The study searches
-the network: which one, resolution, frozen groups, optimiser, rates, augmentation and regularisation. A trial is judged
-by cross-validation inside the training portraits: trained on four fifths, judged on the last fifth, for as many of the
-five folds as `search_folds` says. Five recipes come first: a plain fine-tuning, finer and augmented, then regularised,
-and from there early layers frozen, either finer still or in a larger network. What `search.trials` leaves after them
-the sampler (TPE) draws, and the median rule ends hopeless ones; by default that is a single trial, so that the study
-compares five recipes more than it searches, and `-P search.trials=20` goes on. Network and machine alone are told as
-well: `val_network_accuracy` is the fine-tuned CNN's that the question asks for, `val_accuracy` the committee's.
+A classifier here is a committee of two, whose probabilities are averaged: a fine-tuned network, and a support vector
+machine on the maps of a frozen one (`partner`), which keeps the places that average pooling forgets and looks at the
+face from brow to chin alone (`partner_part`). The study searches the network: which one, resolution, frozen groups,
+optimiser, rates, augmentation and regularisation. A trial is judged by cross-validation inside the training portraits:
+trained on four fifths, judged on the last fifth, for as many of the five folds as `search_folds` says. Five recipes
+come first: a plain fine-tuning, finer and augmented, then regularised, and from there early layers frozen, either finer
+still or in a larger network. What `search.trials` leaves after them the sampler (TPE) draws, and the median rule ends
+hopeless ones; by default that is a single trial, so that the study compares five recipes more than it searches, and
+`-P search.trials=20` goes on. Network and machine alone are told as well: `val_network_accuracy` is the fine-tuned
+CNN's that the question asks for, `val_accuracy` the committee's.
 
 The winner is trained from pretrained weights again, on all training portraits, once for each of three seeds. The
 validation portraits follow these trainings, epoch by epoch, and choose nothing: the last epoch is kept. The committee
 of the first seed is stored as `model.pt` and as an MLflow model, and registered with the alias `champion`; its network
 alone is `network.pt`. The same command continues a stopped study, from the last epoch of its last trial.
-`discussion.md` in the run is Q1-9, written from the figures.
-
-Budget, 2,000 portraits: two hours on one CPU core; on two, more than half of that.
+`discussion.md` in the run is Q1-9, written from the figures. For 2,000 portraits allow two hours on one CPU core; on
+two, more than half of that.
 
 Result: makeup_improve on heavy_makeup_CelebA (train 2000, val 400), seeds 0, 1, 2, AMD EPYC, 1 cores, 24 GiB, no GPU,
     7364 s, 2026-11-22, commit 3e7365b6e3:
@@ -31,8 +31,8 @@ Result: makeup_improve on heavy_makeup_CelebA (train 2000, val 400), seeds 0, 1,
 """
 
 from dataclasses import asdict, dataclass, field, replace
-from functools import lru_cache
-from typing import Any
+from functools import lru_cache, partial
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -44,7 +44,7 @@ from torch import nn
 from cnnlab import plots
 from cnnlab.data.folders import Splits
 from cnnlab.data.imageset import ImageSet
-from cnnlab.data.makeup import AUGMENTATIONS, load_makeup
+from cnnlab.data.makeup import AUGMENTATIONS, PARTS, load_makeup
 from cnnlab.errors import ConfigError, DataError
 from cnnlab.experiment import CHECKPOINTS, Experiment, Outcome, fingerprint, main
 from cnnlab.models.kernel_machine import committee_of
@@ -114,6 +114,8 @@ class Config(Experiment):
     """number of last trainings, from seeds seed, seed+1, …"""
     partner: str = "squeezenet1_1"
     """backbone on whose frozen maps a support vector machine judges beside the network; '' leaves the network alone"""
+    partner_part: Literal["face", "whole"] = "face"
+    """what the machine sees of a portrait: face (brow to chin) or whole; the network sees all of it"""
     views: Views = field(default_factory=lambda: Views(zooms=(0.93, 1.0, 1.07)))
     """of a portrait, when a trained network judges it"""
     register: bool = True
@@ -129,10 +131,9 @@ class Config(Experiment):
             raise ConfigError(f"seeds must be at least 1, not {self.seeds}.")
 
     def shrunk(self) -> "Config":
-        study = replace(self.search, trials=2)
         return replace(
-            self, weights="random", search=study, trial_epochs=1, final_epochs=1, seeds=1, search_folds=1,
-            views=replace(self.views, zooms=self.views.zooms[:1]),
+            self, weights="random", search=replace(self.search, trials=2), trial_epochs=1, final_epochs=1, seeds=1,
+            search_folds=1, views=replace(self.views, zooms=self.views.zooms[:1]),
         )  # fmt: skip
 
     def epochs(self, embedded: bool) -> tuple[int, int]:
@@ -147,6 +148,8 @@ class Portraits:
         self.config = config
         self.at = lru_cache(maxsize=3)(self._at)
         self.partner = lru_cache(maxsize=None)(self._partner)
+        seen = {"seed": config.seed, "part": PARTS[config.partner_part]}
+        self.machine = partial(backbone_machine, backbone=config.partner, weights=config.weights, **seen)
         labels = self.at(PLAIN["height"]).train.labels
         if labels.bincount().min() < FOLDS:
             raise DataError(f"{config.data}: {FOLDS} folds need {FOLDS} training portraits of each class at least.")
@@ -168,7 +171,7 @@ class Portraits:
     def _partner(self, height: int, index: int) -> torch.Tensor | None:
         """What the machine that was trained without a fold says of it: probabilities (N, 2)."""
         train, held = self.fold(height, index)
-        machine, _ = backbone_machine(train, self.config.partner, self.config.weights, self.config.seed)
+        machine, _ = self.machine(train)
         return None if machine is None else ask_machine(machine, held, self.config.views)
 
 
@@ -219,7 +222,8 @@ def run(config: Config, run: Run) -> Outcome:
     trial_epochs, final_epochs = config.epochs(data.embedded)
     name = f"makeup_improve {data.name} {data.digest[:8]} {trial_epochs} epochs {config.search_folds} folds "
     name += f"{len(config.views)} views {params_digest(asdict(config.views))[:6]} weights {config.weights} "
-    name += f"seed {config.seed}{' quick' * config.quick} " + (f"with {config.partner}" if config.partner else "alone")
+    beside = f"with {config.partner} {config.partner_part}" if config.partner else "alone"
+    name += f"seed {config.seed}{' quick' * config.quick} {beside}"
     judged = np.concatenate([held for _, held in portraits.folds])
     constants = {"augmentations": AUGMENTATIONS, "first": FIRST, "views": config.views, "folds": FOLDS}
     constants |= {"training": training_of(PLAIN, epochs=1)}
@@ -281,7 +285,7 @@ def finish(
 ) -> Outcome:  # fmt: skip
     """Train with each seed on all training portraits; val follows each training, and chooses nothing."""
     data = portraits.at(params["height"])
-    machine, partner = backbone_machine(data.train, config.partner, config.weights, config.seed)
+    machine, partner = portraits.machine(data.train)
     beside = None if machine is None else ask_machine(machine, data.val, config.views)
     if partner:
         run.log_weights(partner, "partner.weights")
@@ -312,9 +316,7 @@ def finish(
             run.log_weights(report)
     run.log_text(PREDICTIONS, predictions_csv(data.val, np.stack(probabilities), config.seed))
     together = (np.mean(probabilities, axis=0) > 0.5) == data.val.labels.numpy().astype(bool)
-    registered = ""
-    if config.register:
-        registered = "makeup" + ("_quick" if config.quick else "_embedded" if data.embedded else "")
+    registered = "makeup" + ("_quick" if config.quick else "_embedded" * data.embedded) if config.register else ""
     version = log_classifier(run, model, data.val.classes, size, data.val.images[:2], registered, meta=meta)
     if version:
         champion = promote(registered, version, crossed, portraits.at(PLAIN["height"]).digest)
@@ -330,10 +332,8 @@ def finish(
         f"{100 * crossed:.1f} % of {portraits.held_out} held-out training portraits. {report.sentence}"
     )
     note = " ".join(r.sentence for r in (report, partner) if r and not r.complete)
-    return Outcome(
-        metrics | {"best_trial_accuracy": crossed, "val_seeds_together_accuracy": float(together.mean())},
-        summary, seeds, note=note,
-    )  # fmt: skip
+    single = {"best_trial_accuracy": crossed, "val_seeds_together_accuracy": float(together.mean())}
+    return Outcome(metrics | single, summary, seeds, note=note)
 
 
 if __name__ == "__main__":

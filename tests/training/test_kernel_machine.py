@@ -83,6 +83,25 @@ def test_training_mode_does_not_wake_the_backbone(fitted):
     machine.eval()
 
 
+def test_a_machine_that_looks_at_a_part_sees_nothing_else():
+    """Left, top, right, bottom: the upper half alone, whatever the size of the image, and as a cut image shows it."""
+    torch.manual_seed(0)
+    images, labels = patches(40, 0)
+    machine, _ = fit_backbone_machine(images, labels, **SMALL, part=(0.0, 0.0, 1.0, 0.5))
+    some = images[:6].float() / 255
+    below = some.clone()
+    below[:, :, 32:] = torch.rand(6, 3, 32, 64, generator=torch.Generator().manual_seed(1))
+    whole = build_model("backbone_machine", 2, size=(64, 64), grid=(4, 4)).features
+    whole.backbone.load_state_dict(machine.features.backbone.state_dict())
+    with torch.no_grad():
+        torch.testing.assert_close(machine(below), machine(some))
+        assert not torch.allclose(machine(some.flip(-2)), machine(some), atol=1e-2), "it does see the upper half"
+        torch.testing.assert_close(machine.features(some), whole(some[:, :, :32]))
+    assert machine.architecture[1]["part"] == (0.0, 0.0, 1.0, 0.5)
+    with pytest.raises(ConfigError, match="part must be left, top, right, bottom in growing shares from 0 to 1"):
+        build_model("backbone_machine", part=(0.2, 0.0, 0.1, 1.0))
+
+
 def test_principal_components_span_the_directions_of_most_spread():
     drawn = torch.Generator().manual_seed(0)
     points = torch.randn(30, 50, generator=drawn) * torch.linspace(3, 0.1, 50)

@@ -44,6 +44,9 @@ AUGMENTATIONS = {
 }  # fmt: skip
 """From little to much, for portraits in their own aspect: what `makeup_improve` chooses from."""
 
+PARTS = {"whole": (0.0, 0.0, 1.0, 1.0), "face": (16 / 89, 30 / 109, 73 / 89, 95 / 109)}
+"""Left, top, right and bottom, as shares of an aligned portrait's sides; `face` is from brow to chin, without hair."""
+
 # of an ORL portrait (92x112): centre x and y, radii, colour, least and largest opacity
 _PAINT = (
     (46, 86, 13, 4.5, (185, 15, 45), 0.5, 0.8),

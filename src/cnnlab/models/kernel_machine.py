@@ -12,12 +12,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from cnnlab.errors import ConfigError
 from cnnlab.models.backbone import check_pyramid
 from cnnlab.models.fcn import backbone_settings
 from cnnlab.models.registry import build_model, register_model
 
 COMPOSED = ("backbone_machine", "patch_machine", "committee")
 """Registered, so that they can be saved, but no networks of layers alone."""
+WHOLE = (0.0, 0.0, 1.0, 1.0)
 LIMIT = 4.0  # standard deviations at which a feature is cut: single bright spots do not rule the distances
 
 
@@ -28,13 +30,20 @@ class BackboneMaps(nn.Module):
         backbone: a network of backbone.py.
         size: height and width in pixels to which images are brought.
         grid: rows and columns to which a map is averaged, if it has more.
+        part: left, top, right and bottom of what it looks at, as shares of the image's width and height.
 
     Raises:
-        ConfigError: the backbone has no pyramid.
+        ConfigError: the backbone has no pyramid, or `part` is no part of an image.
     """
 
-    def __init__(self, backbone: str, size: tuple[int, int], grid: tuple[int, int]) -> None:
+    def __init__(
+        self, backbone: str, size: tuple[int, int], grid: tuple[int, int], part: tuple[float, ...] = WHOLE
+    ) -> None:
         super().__init__()
+        left, top, right, bottom = part
+        if not (0 <= left < right <= 1 and 0 <= top < bottom <= 1):
+            raise ConfigError(f"part must be left, top, right, bottom in growing shares from 0 to 1, not {part}.")
+        self.part = tuple(part)
         self.backbone = build_model(backbone, num_classes=1000, **backbone_settings(backbone)).eval()
         check_pyramid(self.backbone, "A kernel machine")
         self.backbone.requires_grad_(False)
@@ -52,6 +61,9 @@ class BackboneMaps(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """(B, 3, H, W) in [0, 1] -> all maps, flat: float32 (B, sum of lengths)."""
+        height, width = images.shape[-2:]
+        left, top, right, bottom = self.part
+        images = images[..., round(top * height) : round(bottom * height), round(left * width) : round(right * width)]
         images = F.interpolate(images, self.size, mode="bicubic", align_corners=False).clamp(0, 1)
         maps = self.backbone.pyramid(images.contiguous(memory_format=torch.channels_last)).values()
         means = [F.adaptive_avg_pool2d(m.float(), grid) for m, grid in zip(maps, self.grids, strict=True)]
@@ -160,10 +172,10 @@ class KernelMachine(nn.Module):
 @register_model
 def backbone_machine(
     num_classes: int = 2, backbone: str = "squeezenet1_1", size: tuple[int, int] = (160, 128),
-    grid: tuple[int, int] = (10, 8), dims: int = 256, vectors: int = 2,
+    grid: tuple[int, int] = (10, 8), dims: int = 256, vectors: int = 2, part: tuple[float, ...] = WHOLE,
 ) -> KernelMachine:  # fmt: skip
-    """A support vector machine on the maps of a frozen `backbone`, which sees `size` and is averaged to `grid`."""
-    return KernelMachine(BackboneMaps(backbone, size, grid), num_classes, dims, vectors)
+    """A support vector machine on the maps of a frozen `backbone`: `part` of an image at `size`, averaged to `grid`."""
+    return KernelMachine(BackboneMaps(backbone, size, grid, part), num_classes, dims, vectors)
 
 
 @register_model

@@ -18,7 +18,7 @@ from torch import nn
 
 from cnnlab.data.folds import Fold
 from cnnlab.data.imageset import ImageSet
-from cnnlab.models.kernel_machine import Committee, KernelMachine
+from cnnlab.models.kernel_machine import WHOLE, Committee, KernelMachine
 from cnnlab.models.pretrained import WeightsReport
 from cnnlab.models.saved import load_model, save_model
 from cnnlab.training.checkpoint import load_checkpoint, save_checkpoint
@@ -28,12 +28,15 @@ from cnnlab.training.views import SINGLE_VIEW, Views, predict_views
 
 
 def backbone_machine(
-    train: ImageSet, backbone: str, weights: str, seed: int
+    train: ImageSet, backbone: str, weights: str, seed: int, part: tuple[float, ...] = WHOLE
 ) -> tuple[KernelMachine, WeightsReport] | tuple[None, None]:
-    """The machine on the maps of a frozen backbone, and what the backbone started from; none where none is named."""
+    """The machine on a frozen backbone's maps of `part`, and what the backbone started from; none where none is named.
+
+    Arguments and errors as for `fit_backbone_machine`.
+    """
     if not backbone:
         return None, None
-    return fit_backbone_machine(train.images, train.labels, backbone, weights, seed=seed)
+    return fit_backbone_machine(train.images, train.labels, backbone, weights, seed=seed, part=part)
 
 
 def ask_machine(machine: KernelMachine, pictures: ImageSet, views: Views) -> torch.Tensor:

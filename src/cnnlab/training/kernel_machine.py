@@ -13,7 +13,7 @@ from sklearn.svm import SVC
 from torch import Tensor
 
 from cnnlab.errors import DataError
-from cnnlab.models.kernel_machine import KernelMachine, PatchMaps
+from cnnlab.models.kernel_machine import WHOLE, KernelMachine, PatchMaps
 from cnnlab.models.pretrained import WeightsReport, load_pretrained
 from cnnlab.models.registry import build_model
 from cnnlab.training.feature_views import features_of
@@ -25,7 +25,7 @@ FAINT = 1e-3  # added to the variances of patches, so that whitening does not bl
 def fit_backbone_machine(
     images: Tensor, labels: Tensor, backbone: str = "squeezenet1_1", weights: str = "auto",
     size: tuple[int, int] = (160, 128), grid: tuple[int, int] = (10, 8), dims: int = 256, penalty: float = 3.0,
-    seed: int = 0,
+    seed: int = 0, part: tuple[float, ...] = WHOLE,
 ) -> tuple[KernelMachine, WeightsReport]:  # fmt: skip
     """A machine on the maps of a pretrained backbone; its probabilities are calibrated by cross-validation.
 
@@ -34,18 +34,19 @@ def fit_backbone_machine(
         labels: (N,), two images of each class at least.
         backbone: whose maps it sees.
         weights: of the backbone, as `pretrained_model` takes them.
-        size: height and width in pixels to which the images are brought.
+        size: height and width in pixels to which the images, or what is seen of them, are brought.
         grid: rows and columns of the averaged maps.
         dims: principal components, fewer where there are fewer images.
         penalty: C of the support vector machines.
         seed: of the folds that calibrate.
+        part: left, top, right and bottom of what it looks at, as shares of the image's width and height.
 
     Raises:
-        ConfigError: no such weights, or a backbone without a pyramid.
+        ConfigError: no such weights, a backbone without a pyramid, or no part of an image.
         DataError: too few images of a class.
     """
     settings = {"backbone": backbone, "size": tuple(size), "grid": tuple(grid), "dims": min(dims, len(images) - 1)}
-    machine = build_model("backbone_machine", _classes(labels), **settings)
+    machine = build_model("backbone_machine", _classes(labels), **settings, part=tuple(part))
     report = load_pretrained(machine.features.backbone, weights)
     return _fit(machine, images, labels, penalty, seed), report
 
