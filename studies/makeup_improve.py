@@ -20,14 +20,14 @@ alone is `network.pt`. The same command continues a stopped study, from the last
 `discussion.md` in the run is Q1-9, written from the figures. For 2,000 portraits allow two hours on one CPU core; on
 two, more than half of that.
 
-Result: makeup_improve on heavy_makeup_CelebA (train 2000, val 400), seeds 0, 1, 2, AMD EPYC, 1 cores, 24 GiB, no GPU,
-    7364 s, 2026-11-22, commit 3e7365b6e3:
-    val_accuracy                      0.8667 ± 0.0052 (3) on 400 samples
-    val_network_accuracy              0.8642 ± 0.0095 (3) on 400 samples
-    val_network_single_view_accuracy  0.8583 ± 0.0095 (3) on 400 samples
-    val_machine_accuracy              0.8525 (1) on 400 samples
-    best_trial_accuracy               0.9075 (1)
-    val_seeds_together_accuracy       0.8650 (1) on 400 samples
+Result: makeup_improve on heavy_makeup_CelebA (train 2000, val 400), seeds 0, 1, 2, AMD EPYC, 2 cores, 24 GiB, no GPU,
+    3772 s, 2026-11-23, commit bd17a9312a:
+    val_accuracy                      0.8842 ± 0.0063 (3) on 400 samples
+    val_network_accuracy              0.873 ± 0.017 (3) on 400 samples
+    val_network_single_view_accuracy  0.868 ± 0.014 (3) on 400 samples
+    val_machine_accuracy              0.8750 (1) on 400 samples
+    best_trial_accuracy               0.9125 (1)
+    val_seeds_together_accuracy       0.8825 (1) on 400 samples
 """
 
 from dataclasses import asdict, dataclass, field, replace

@@ -86,8 +86,8 @@ def run(config: Config, run: Run) -> Outcome:
         metrics |= {f"val_pixel_accuracy_{short}": list(one.values(pixel_accuracy) / 100)}
     figures = ", ".join(f"{name.removeprefix('camvid_')} {figure(m.values(mean_iou))}" for name, m in measured.items())
     summary = f"mIoU on val, %: {figures or 'see the table'}. {missing_sentence(measured)}".strip()
-    seeds = max((len(one.counts) for one in measured.values()), default=1)
-    return Outcome(metrics, summary, list(range(seeds)))
+    seeds = sorted({one["seed"] for numbers in found.values() for one in numbers["seeds"]})
+    return Outcome(metrics, summary, seeds or [config.seed])
 
 
 def collect(client: mlflow.MlflowClient, data: str, backbone: str, run: Run) -> dict[str, Numbers]:

@@ -70,7 +70,8 @@ def run(config: Config, run: Run) -> Outcome:
     count = next(iter(measured.values())).count
     summary = f"Accuracy on {count} validation portraits: {figures}. {missing_sentence(measured)}".strip()
     note = next((m.sentence for m in measured.values() if m.weights == "convolutions only"), "")
-    return Outcome(metrics, summary, list(range(max(m.seeds for m in measured.values()))), note=note)
+    seeds = {m.first_seed + k for m in measured.values() for k in range(m.seeds)}
+    return Outcome(metrics, summary, sorted(seeds), note=note)
 
 
 def draw(run: Run, measured: dict[str, Measured]) -> None:

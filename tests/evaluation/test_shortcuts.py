@@ -85,6 +85,19 @@ def test_copies_do_not_make_luck_a_finding():
         assert (once.level, once.noticeable) == (often.level, often.noticeable)
 
 
+def test_few_pictures_without_a_cue_are_hardly_ever_warned_of_and_a_leak_among_them_is_found():
+    """Ten pictures of each class: answers of grown trees, permuted, would call luck a finding in every tenth set."""
+    cues = [Cue(f"cue{i}", "pixels", tuple(f"{i}{k}" for k in range(1 + i % 3)), "") for i in range(15)]
+    alarms, labels = 0, np.arange(20) % 2
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        columns = {name: rng.normal(size=20) for cue in cues for name in cue.columns}
+        alarms += any(result.level for result in judge_cues(columns, labels, ("a", "b"), cues=cues))
+    assert alarms <= 1
+    best, *others = judge_cues(columns | {"00": labels + 0.1 * columns["00"]}, labels, ("a", "b"), cues=cues)
+    assert best.cue.name == "cue0" and best.level == 2 and not any(result.level for result in others)
+
+
 @pytest.mark.parametrize("classes", [2, 7])
 def test_random_labels_are_hardly_ever_warned_of(classes):
     """A test at 1 % is allowed a false alarm now and then, so the rate is held and not every single data set."""

@@ -136,12 +136,14 @@ def test_collect_takes_the_newest_finished_runs_on_the_same_data(store):
     stored(client, "features heavy", "new", 0.5)
     stored(client, "finetune heavy", "old", 0.5)
     newest = stored(client, "features heavy", "new", 0.9)
+    client.log_param(newest, "cfg/seed", 3)
     stored(client, "features heavy", "new", 0.1, status="FAILED")
     quick = stored(client, "features heavy", "other", 0.1, quick="true")
     found = collect(client)
     assert list(found) == ["Q1-1"] and found["Q1-1"].place == newest
     one = found["Q1-1"]
     assert one.count == one.confusion.sum() == 20 and one.mean == pytest.approx(0.9)
+    assert (one.first_seed, one.seeds) == (3, 1)
     assert one.history == ({"epoch": 1, "train/accuracy": 0.6, "val/accuracy": 0.5},)
     assert collect(client, quick=True)["Q1-1"].place == quick
 
@@ -157,7 +159,7 @@ def test_a_run_in_settings_of_its_own_answers_no_question(store, capsys):
 
 def test_a_record_stands_in_for_a_run_that_the_store_does_not_hold(store):
     record = Record(
-        "makeup_scratch_heavy", "0" * 32, "abcdef0", False, "2026-01-01", "made", seeds=(0, 1),
+        "makeup_scratch_heavy", "0" * 32, "abcdef0", False, "2026-01-01", "made", seeds=(5, 6),
         metrics=aggregate({"val_accuracy": [0.7, 0.8]}), seconds=1.0,
         data={"name": "made", "digest": "new", "splits": {"train": 2000, "val": 400}},
     )  # fmt: skip
@@ -170,6 +172,7 @@ def test_a_record_stands_in_for_a_run_that_the_store_does_not_hold(store):
     assert list(found) == ["Q1-1", "Q1-2", "Q1-3"]
     assert (found["Q1-1"].weights, found["Q1-1"].sentence) == ("complete", ""), "to be resumed says nothing of weights"
     assert found["Q1-2"].sentence == "alexnet starts from weights which are not complete"
+    assert (found["Q1-3"].first_seed, found["Q1-3"].seeds) == (5, 2)
     assert found["Q1-3"].mean == pytest.approx(0.75) and found["Q1-3"].count == 400 and found["Q1-3"].right is None
     assert (found["Q1-2"].weights, found["Q1-3"].weights) == ("convolutions only", "random")
     assert "Q1-2" in markdown(found)

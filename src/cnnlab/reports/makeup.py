@@ -49,6 +49,7 @@ class Measured:
         weights: `complete`, `convolutions only` where other layers began untrained, or `random`.
         sentence: where the weights came from.
         data: name of the data set.
+        first_seed: the others follow it.
     """
 
     command: str
@@ -66,6 +67,7 @@ class Measured:
     weights: str = "complete"
     sentence: str = ""
     data: str = ""
+    first_seed: int = 0
 
     @property
     def interval(self) -> tuple[float, float]:
@@ -143,7 +145,7 @@ def from_run(client: mlflow.MlflowClient, run: StoredRun) -> Measured:
     return Measured(
         run.data.tags["command"], float(values.mean()), float(values.std(ddof=1)) if len(values) > 1 else 0.0,
         len(values), len(labels), run.data.tags.get("data.digest", ""), run.info.run_id, tuple(map(float, values)),
-        right, confusion, tuple(names), tuple(history[k] for k in sorted(history)), **_weights(run),
+        right, confusion, tuple(names), tuple(history[k] for k in sorted(history)), **_described(run),
     )  # fmt: skip
 
 
@@ -154,15 +156,18 @@ def _of_metric(run: StoredRun) -> Measured:
     tags, metrics = run.data.tags, run.data.metrics
     return Measured(
         tags["command"], metrics["val_accuracy"], metrics.get("val_accuracy_std", 0.0),
-        int(run.data.params.get("cfg/seeds", 1)), count, tags.get("data.digest", ""), run.info.run_id, **_weights(run),
+        int(run.data.params.get("cfg/seeds", 1)), count, tags.get("data.digest", ""), run.info.run_id,
+        **_described(run),
     )  # fmt: skip
 
 
-def _weights(run: StoredRun) -> dict:
-    tags = run.data.tags
+def _described(run: StoredRun) -> dict:
+    """What the run's tags and parameters say of weights, data and seeds."""
+    tags, first = run.data.tags, int(run.data.params.get("cfg/seed", 0))
     weights = "complete" if tags.get("weights.complete", "true") == "true" else "convolutions only"
     weights = "random" if tags.get("weights.source") == "random" else weights
-    return {"weights": weights, "sentence": tags.get("weights.sentence", ""), "data": tags.get("data", "")}
+    known = {"sentence": tags.get("weights.sentence", ""), "data": tags.get("data", "")}
+    return known | {"weights": weights, "first_seed": first}
 
 
 def from_record(record: Record, command: str) -> Measured:
@@ -174,6 +179,7 @@ def from_record(record: Record, command: str) -> Measured:
         command, figures["mean"], figures["std"], int(figures["n"]), record.data["splits"]["val"],
         record.data["digest"], f"results/{record.entry_point}.json", weights=weights,
         sentence=without_remark(record.note, RESUMED), data=record.data["name"],
+        first_seed=min(record.seeds, default=0),
     )  # fmt: skip
 
 
