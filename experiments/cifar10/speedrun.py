@@ -53,7 +53,7 @@ class Config(Experiment):
 
     data: str = "embedded"
     """`official`, a folder, or `official,FOLDER`: the official pixels if they can be had, else those of the folder"""
-    widths: tuple[int, int, int] = (64, 192, 256)
+    widths: tuple[int, int, int] = (96, 256, 384)
     """channels of the network's three stages"""
     depth: int = 2
     """convolutions of a stage"""
