@@ -4,11 +4,11 @@
 
 The student recipe: ResNet-18 with the CIFAR stem, SGD with momentum 0.9, weight decay 5e-4, cosine schedule from 0.1,
 batches of 128 of mirrored and shifted images by torchvision, in 32 bit, contiguous. Ours: `cifar10_speedrun`, its
-network narrowed to what 90 % needs, on the same 45,000 images, its whitening counted. Both are judged on the same 5,000, ours after every epoch, the
-recipe twice in one; the clock runs while they train, not while they are judged so. Ours is judged once more at its end,
-in the views that the speed run answers with, and that the clock does count. The recipe is stopped once it has reached
-90 %, or has trained `limit` times as long as ours needed: the ratio is then a lower bound, and summary and record say
-so.
+network narrowed to what 90 % needs, on the same 45,000 images, its whitening counted. Both are judged on the same
+5,000, ours after every epoch, the recipe twice in one; the clock runs while they train, not while they are judged so.
+Ours is judged once more at its end, in the views that the speed run answers with, and that the clock does count. The
+recipe is stopped once it has reached 90 %, or has trained `limit` times as long as ours needed: the ratio is then a
+lower bound, and summary and record say so.
 """
 
 import os
