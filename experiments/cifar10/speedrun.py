@@ -18,9 +18,9 @@ run says which it saw.
 Budget on two CPU cores: a quarter of an hour for a seed.
 
 Result: cifar10_speedrun on cifar10 (train 49000, val 1000, test 10000), seeds 0, 1, 2, AMD EPYC, 2 cores, 24 GiB, no
-    GPU, 2558 s, 2026-11-23, commit c3cdc263c1:
-    test_accuracy  0.9051 ± 0.0011 (3) on 10000 samples
-    seconds        850.4 ± 5.2 (3)
+    GPU, 2303 s, 2026-11-23, commit f11a044749:
+    test_accuracy  0.91187 ± 0.00096 (3) on 10000 samples
+    seconds        766 ± 16 (3)
     folders of images (.jpg), not the official pixels
 """
 
